@@ -1,0 +1,100 @@
+"""What every data set gives: points in their own units, a held-out part, and batches by step.
+
+Training sees standardised points u = (x − shift) / scale; everything that leaves the program is
+in the data's own units x again. For energies the change of variables adds the Jacobian,
+E_x(x) = E_u(u) + Σ log scale, see `energy_gan/model.py`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from lightning import LightningDataModule
+from torch import Tensor
+
+from energy_gan.data.density import Density
+from energy_gan.errors import InputError
+
+
+def random_generator(*seeds: int) -> torch.Generator:
+    """A random generator that is a function of several whole numbers, (seed, step) for instance."""
+    mixed = 0
+    for value in seeds:  # splitmix64: neighbouring seeds give unrelated streams
+        mixed = (mixed + value + 0x9E3779B97F4A7C15) % 2**64
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) % 2**64
+        mixed ^= mixed >> 31
+    return torch.Generator().manual_seed(mixed >> 1)
+
+
+class Batches:
+    """Endless shuffled batches of points in memory. Batch k is a function of (seed, k) alone.
+
+    So a resumed run needs no saved position: it asks for batch k, whatever came before. Every
+    epoch is a fresh permutation; the points left over at its end are dropped, since batch norm
+    wants whole batches.
+    """
+
+    def __init__(self, points: Float[Tensor, "N *S"], batch_size: int, seed: int, start: Callable[[], int]):
+        self.points, self.batch_size, self.seed, self.start = points, batch_size, seed, start
+        self.per_epoch = len(points) // batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor]]:
+        step, epoch = self.start(), None
+        while True:
+            if epoch != step // self.per_epoch:
+                epoch = step // self.per_epoch
+                order = torch.randperm(len(self.points), generator=random_generator(self.seed, epoch))
+            first = step % self.per_epoch * self.batch_size
+            yield (self.points[order[first : first + self.batch_size]],)
+            step += 1
+
+
+class DataModule(LightningDataModule, ABC):
+    """Points in memory, standardised for training.
+
+    Attributes, after `setup`:
+        points, held_out: what is trained on and what is kept back, in the data's own units.
+        shift, scale: the standardisation, one number per dimension.
+        density: the law that the points come from, where it is known exactly.
+
+    Args:
+        shape: of one point; read elsewhere in a config as ${data.shape}.
+        batch_size: points in a batch, at least 2.
+        seed: of the draw, the split and the order of the batches.
+    """
+
+    density: Density | None = None
+
+    def __init__(self, shape: Sequence[int], batch_size: int, seed: int):
+        super().__init__()
+        if batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2 (batch norm needs it), got {batch_size}")
+        self.shape, self.batch_size, self.seed = tuple(shape), batch_size, seed
+
+    @abstractmethod
+    def load(self) -> tuple[Float[Tensor, "N *S"], Float[Tensor, "M *S"]]:
+        """The points to train on and the points held out, float32, in the data's own units."""
+
+    def setup(self, stage: str | None = None) -> None:
+        if hasattr(self, "points"):
+            return
+        self.points, self.held_out = self.load()
+        if len(self.points) < self.batch_size:
+            raise InputError(
+                f"data.batch_size={self.batch_size} is more than the {len(self.points)} points to train on: "
+                f"give data.batch_size={max(2, len(self.points) // 4)} or more points"
+            )
+        scale, self.shift = torch.std_mean(self.points.double(), dim=0)
+        self.shift = self.shift.float()
+        self.scale = torch.where(scale > 0, scale, 1.0).float()
+
+    def standardise(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
+        return (x - self.shift) / self.scale
+
+    def train_dataloader(self) -> Batches:
+        return Batches(self.standardise(self.points), self.batch_size, self.seed, self._step)
+
+    def _step(self) -> int:
+        return self.trainer.global_step if self.trainer else 0
