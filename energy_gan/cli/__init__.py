@@ -1,0 +1,28 @@
+"""The doors. What they share: a user's mistake is one line on standard error and exit status 2."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from energy_gan.errors import InputError
+
+
+def door(main: Callable[[], Any]) -> None:
+    """Run a door's main function; print a user's mistake, or the system's refusal, as one line."""
+    try:
+        main()
+    except InputError as error:
+        sys.exit(_fail(str(error)))
+    except OSError as error:  # no space, no permission: strerror says it, the file says where
+        if error.strerror is None:
+            raise
+        sys.exit(_fail(f"{error.filename or ''}: {error.strerror}"))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        os._exit(130)
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

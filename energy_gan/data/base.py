@@ -15,17 +15,7 @@ from torch import Tensor
 
 from energy_gan.data.density import Density
 from energy_gan.errors import InputError
-
-
-def random_generator(*seeds: int) -> torch.Generator:
-    """A random generator that is a function of several whole numbers, (seed, step) for instance."""
-    mixed = 0
-    for value in seeds:  # splitmix64: neighbouring seeds give unrelated streams
-        mixed = (mixed + value + 0x9E3779B97F4A7C15) % 2**64
-        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) % 2**64
-        mixed ^= mixed >> 31
-    return torch.Generator().manual_seed(mixed >> 1)
+from energy_gan.randomness import random_generator
 
 
 class Batches:

@@ -1,0 +1,29 @@
+"""An energy model and a sampler of the same distribution, trained together and measured.
+
+    import energy_gan
+    model = energy_gan.fit(x)                  # an array of points
+    model = energy_gan.load("runs/…")          # or a run's folder
+    model.energy(x), model.sample(1000)
+"""
+
+from typing import TYPE_CHECKING
+
+from energy_gan.errors import InputError
+
+if TYPE_CHECKING:
+    from energy_gan.build import load
+    from energy_gan.run import fit
+    from energy_gan.model import Model
+
+__all__ = ["InputError", "Model", "fit", "load"]
+
+_HOMES = {"Model": "energy_gan.model", "fit": "energy_gan.run", "load": "energy_gan.build"}
+
+
+def __getattr__(name: str):
+    """Import torch and Lightning only when they are needed: `--help` answers at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'energy_gan' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,203 @@
+"""From a config to objects: the one place that checks and instantiates.
+
+A config is a tree of nodes; a node with `_target_` is a call, its other keys the arguments. Before
+anything is built, every node is checked: the target must come from this package, from a few
+libraries, or from a package that the user trusts on the command line; every key must be a parameter
+of the target; every value must fit the parameter's annotation. Each failure is one line that names
+the key, the value and the remedy.
+"""
+
+import difflib
+import importlib
+import inspect
+import re
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from energy_gan.compose import Config
+from energy_gan.errors import InputError
+from energy_gan.model import Model
+
+TRUSTED = ("energy_gan", "lightning.pytorch", "torch.nn", "torch.optim")
+WITHOUT_TARGET = {"name", "seed", "run_dir"}  # the only leaves that no constructor takes
+CALL_KEYS = {"_target_", "_partial_"}
+
+
+def check(config: Config, trust: Sequence[str] = ()) -> None:
+    """Refuse what is not trusted, not known or of the wrong type.
+
+    Raises:
+        InputError: names the first such key, its value and what was expected.
+    """
+    for key, value in config.items():
+        if key not in WITHOUT_TARGET:
+            _check(value, key, trust)
+
+
+def _check(node: Any, key: str, trust: Sequence[str]) -> None:
+    if isinstance(node, list):
+        for index, value in enumerate(node):
+            _check(value, f"{key}[{index}]", trust)
+    elif isinstance(node, dict) and "_target_" not in node:
+        for name, value in node.items():
+            _check(value, f"{key}.{name}", trust)
+    elif isinstance(node, dict):
+        _check_call(node, key, trust)
+
+
+def _check_call(node: Config, key: str, trust: Sequence[str]) -> None:
+    target = _locate(node["_target_"], key, trust)
+    parameters = {
+        name: p
+        for name, p in inspect.signature(target).parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+    annotations = _annotations(target)
+    for name, value in node.items():
+        if name in CALL_KEYS:
+            continue
+        if name not in parameters:
+            near = difflib.get_close_matches(name, parameters, n=1)
+            raise InputError(
+                f"{key}.{name} is unknown: {node['_target_']} takes {', '.join(parameters)}"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
+        if _holds_calls(value):
+            _check(value, f"{key}.{name}", trust)
+        elif name in annotations:
+            _check_type(value, annotations[name], f"{key}.{name}")
+    required = [name for name, p in parameters.items() if p.default is p.empty]
+    absent = [name for name in required if name not in node]
+    if absent and not node.get("_partial_"):
+        name = f"{key}.{absent[0]}"
+        raise InputError(f"{name} has no value: {node['_target_']} needs it, give +{name}=VALUE")
+
+
+def _locate(path: Any, key: str, trust: Sequence[str]) -> Any:
+    """The class or function of a dotted name, if it is defined where we trust.
+
+    The name's own module counts, not only the path to it: `energy_gan.build.importlib` is refused.
+    """
+    allowed = (*TRUSTED, *trust)
+
+    def trusted(name: str) -> bool:
+        return any(name == package or name.startswith(f"{package}.") for package in allowed)
+
+    if not isinstance(path, str) or not trusted(path):
+        raise InputError(
+            f"{key}._target_={path} is not trusted: targets come from {', '.join(allowed)}; to admit your "
+            f"own package, give trust=[{str(path).partition('.')[0]}] on the command line"
+        )
+    module, _, name = path.rpartition(".")
+    try:
+        target = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{key}._target_={path} cannot be imported: {error}") from error
+    if not callable(target) or not trusted(getattr(target, "__module__", None) or ""):
+        raise InputError(f"{key}._target_={path} is not a class or function of {', '.join(allowed)}")
+    return target
+
+
+def _annotations(target: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError):  # a library's annotation that cannot be evaluated here
+        return {}
+
+
+def _holds_calls(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "_target_" in value or any(_holds_calls(v) for v in value.values())
+    return isinstance(value, list) and any(_holds_calls(v) for v in value)
+
+
+def _check_type(value: Any, annotation: Any, key: str) -> None:
+    try:
+        adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+    except PydanticUserError:
+        adapter = TypeAdapter(annotation)
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        wanted = dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors())
+        raise InputError(f"{key}={value!r} is of the wrong type: expected {' or '.join(wanted)}") from error
+
+
+def build(node: Config, key: str) -> Any:
+    """The object, or the containers of objects, that a checked node describes.
+
+    Raises:
+        InputError: a constructor refused a value.
+    """
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if not isinstance(cause, ValueError):
+            raise
+        where = re.search(r"full_key: (\S+)", str(error))
+        where = ".".join([key, *([where[1]] if where else [])])
+        raise InputError(f"{where}: {cause}") from error
+
+
+def newest_checkpoint(run: Path) -> Path:
+    """The last checkpoint of a run's folder.
+
+    Raises:
+        InputError: it is no run's folder, or nothing was saved in it.
+    """
+    if not run.is_dir():
+        raise InputError(f"RUN={run} does not exist: give a run's folder, runs/<method>/<data>/<time>")
+    if not (run / "config.yaml").is_file():
+        raise InputError(
+            f"RUN={run} is no run's folder (it has no config.yaml): runs/<method>/<data>/<time> is one"
+        )
+    checkpoints = sorted((run / "checkpoints").glob("step_*.ckpt"))
+    if not checkpoints:
+        raise InputError(f"RUN={run} has no checkpoint yet: nothing was saved before it ended, train it anew")
+    return checkpoints[-1]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's contents: tensors and plain containers, nothing in it is executed.
+
+    Raises:
+        InputError: the file is missing, damaged, or not one of ours.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: give a run's folder or a .ckpt file of one")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the damaged bytes lead to
+        raise InputError(
+            f"{path} cannot be read, it is damaged or no checkpoint: give an earlier one of its folder"
+        ) from error
+    if not isinstance(checkpoint, dict) or not {"hyper_parameters", "state_dict"} <= checkpoint.keys():
+        raise InputError(f"{path} is no checkpoint of energy_gan: give a run's folder or a .ckpt file of one")
+    return checkpoint
+
+
+def load(path: str | Path, trust: Sequence[str] = ()) -> Model:
+    """The trained model of a run's folder (its last checkpoint) or of one checkpoint.
+
+    Args:
+        path: the folder or the .ckpt file.
+        trust: your own packages that the config may build from.
+
+    Raises:
+        InputError: it is neither, it is damaged, or its config names something not trusted.
+    """
+    path = Path(path)
+    checkpoint = read_checkpoint(path if path.suffix == ".ckpt" else newest_checkpoint(path))
+    config = checkpoint["hyper_parameters"]
+    check({"method": config["method"]}, trust)
+    method = build(config["method"], "method")
+    method.load_state_dict(checkpoint["state_dict"])
+    return Model(method.eval())

@@ -1,0 +1,40 @@
+"""Checkpoints by step, each ready to sample from."""
+
+from pathlib import Path
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from energy_gan.methods.base import Method
+
+
+class SaveCheckpoints(Checkpoint):
+    """Save `step_<number>.ckpt` every so many steps and at the end.
+
+    Args:
+        folder: where to.
+        every_n_steps: at least 1.
+        keep: how many of the newest stay, at least 1.
+    """
+
+    def __init__(self, folder: str, every_n_steps: int = 1000, keep: int = 2):
+        if every_n_steps < 1 or keep < 1:
+            raise ValueError(f"every_n_steps and keep must be at least 1, got {every_n_steps} and {keep}")
+        self.folder, self.every_n_steps, self.keep = Path(folder), every_n_steps, keep
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
+        if pl_module.step % self.every_n_steps == 0:
+            self.save(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Method) -> None:
+        self.save(trainer, pl_module)
+
+    def save(self, trainer: Trainer, method: Method) -> None:
+        """Write the checkpoint whole or not at all, then delete those that are not kept."""
+        path = self.folder / f"step_{method.step:09d}.ckpt"
+        if path.exists():
+            return
+        method.calibrate()
+        trainer.save_checkpoint(path)
+        for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+            old.unlink()

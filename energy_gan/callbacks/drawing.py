@@ -1,0 +1,140 @@
+"""Pictures of points, energies and runs. Numbers in, figure out; nothing here knows a trainer.
+
+Colours: data red, generator blue (Figure 2 of the paper), energy orange, references grey.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DATA, GENERATOR, ENERGY, REFERENCE = "#c0392b", "#2458a6", "#d9822b", "#7f8c8d"
+SHOWN_POINTS = 4_000
+LOG_RANGE = 12.0  # nats below the highest density that a map resolves
+
+Points2 = Float[np.ndarray, "N 2"]
+Map = Float[np.ndarray, "H W"]
+Box = tuple[float, float, float, float]  # left, right, bottom, top
+
+
+def samples(data: Points2, generated: Points2 | None, box: Box) -> Figure:
+    """Data and samples on the same axes, the left half of the paper's Figure 2."""
+    panels = {"data": (data, DATA)} | ({"generator": (generated, GENERATOR)} if generated is not None else {})
+    figure = Figure(figsize=(4.2 * len(panels), 4.4), layout="constrained")
+    for axes, (title, (points, colour)) in zip(_row(figure, len(panels)), panels.items(), strict=True):
+        axes.scatter(*points[:SHOWN_POINTS].T, s=2, color=colour, linewidths=0, alpha=0.6)
+        _frame(axes, title, box)
+    return figure
+
+
+def energy_map(maps: Mapping[str, Map], box: Box) -> Figure:
+    """Log-densities side by side on one colour scale: where they agree they look the same."""
+    top = max(float(np.nanmax(m[np.isfinite(m)])) for m in maps.values() if np.isfinite(m).any())
+    figure = Figure(figsize=(4.4 * len(maps) + 0.8, 4.4), layout="constrained")
+    for axes, (title, values) in zip(_row(figure, len(maps)), maps.items(), strict=True):
+        image = axes.imshow(
+            np.clip(values, top - LOG_RANGE, top),
+            extent=box,
+            origin="lower",
+            aspect="auto",
+            cmap="RdYlBu_r",
+            vmin=top - LOG_RANGE,
+            vmax=top,
+        )
+        _frame(axes, title, box)
+    figure.colorbar(image, ax=figure.axes, label="log density (nats)", shrink=0.85)
+    return figure
+
+
+def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
+    """The energies of several sets of points: two that agree cover each other."""
+    colours = {"data": DATA, "generator": GENERATOR}
+    pooled = np.concatenate([e[np.isfinite(e)] for e in energies.values()])
+    edges = np.linspace(*np.quantile(pooled, [0.001, 0.98]), 80)
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for name, values in energies.items():
+        axes.hist(
+            values,
+            edges,
+            density=True,
+            histtype="stepfilled" if name == "data" else "step",
+            alpha=0.5 if name == "data" else 1,
+            linewidth=1.5,
+            color=colours.get(name, REFERENCE),
+            label=name,
+        )
+    axes.set(xlabel="energy E(x), low is likely (nats)", ylabel="share per nat")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def curves(runs: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str]) -> Figure:
+    """Numbers by step, a panel each, one line a run. Rows are {"step": …, name: value, …}."""
+    names = [n for n in names if any(n in row for history in runs.values() for row in history)]
+    columns = min(3, max(1, len(names)))
+    rows = -(-len(names) // columns) or 1
+    figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, name in zip(panels, names, strict=False):
+        for run, history in runs.items():
+            pairs = [(row["step"], row[name]) for row in history if name in row]
+            axes.plot(*zip(*pairs, strict=True), marker=".", linewidth=1.2, label=run) if pairs else None
+        axes.set_title(name, fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    for axes in list(panels):
+        axes.set_visible(False)
+    if len(runs) > 1:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
+    figure.supxlabel("step", fontsize=10)
+    return figure
+
+
+def marginals(
+    data: Float[np.ndarray, "N D"],
+    generated: Float[np.ndarray, "M D"] | None,
+    names: Sequence[str],
+    most: int = 5,
+) -> Figure:
+    """Every pair of the first few dimensions: data below the diagonal, samples above, both on it."""
+    shown = min(data.shape[1], most)
+    figure = Figure(figsize=(2.1 * shown + 1, 2.1 * shown + 0.6), layout="constrained")
+    grid = figure.subplots(shown, shown, squeeze=False)
+    sets = [(data, DATA)] + ([(generated, GENERATOR)] if generated is not None else [])
+    limits = np.quantile(data[:, :shown], [0.001, 0.999], axis=0).T
+    limits += 0.15 * (limits[:, 1:] - limits[:, :1]) * np.array([-1, 1])
+    for i, j in np.ndindex(shown, shown):
+        axes = grid[i, j]
+        if i == j:
+            for points, colour in sets:
+                edges = np.linspace(*limits[i], 50)
+                axes.hist(points[:, i], edges, density=True, histtype="step", color=colour)
+            axes.set_yticks([])
+        elif i > j or len(sets) > 1:
+            points, colour = sets[0] if i > j else sets[1]
+            axes.scatter(points[:SHOWN_POINTS, j], points[:SHOWN_POINTS, i], s=1, color=colour, alpha=0.4)
+            axes.set_ylim(*limits[i])
+        else:
+            axes.set_visible(False)
+        axes.set_xlim(*limits[j])
+        axes.tick_params(labelsize=6)
+        if i == shown - 1:
+            axes.set_xlabel(names[j], fontsize=8)
+        if j == 0:
+            axes.set_ylabel(names[i], fontsize=8)
+    figure.suptitle("data (red, below) and generator (blue, above)" if len(sets) > 1 else "data", fontsize=10)
+    return figure
+
+
+def _row(figure: Figure, n: int) -> list[Axes]:
+    return list(figure.subplots(1, n, squeeze=False).flat)
+
+
+def _frame(axes: Axes, title: str, box: Box) -> None:
+    axes.set(title=title, xlim=box[:2], ylim=box[2:], xticks=[], yticks=[])
+    axes.set_aspect("equal")

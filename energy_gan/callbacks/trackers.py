@@ -1,0 +1,21 @@
+"""Weights & Biases for everybody: offline unless it is asked for, so never a question or an error."""
+
+import os
+from pathlib import Path
+
+from lightning.pytorch.loggers import WandbLogger
+
+
+class Wandb(WandbLogger):
+    """A W&B run in the run's folder. `WANDB_MODE=online` uploads it; `wandb sync` does so later.
+
+    Args:
+        project: its name on W&B.
+        run_dir: the run's folder; W&B makes its own, `wandb`, in it.
+    """
+
+    def __init__(self, project: str, run_dir: str):
+        os.environ.setdefault("WANDB_SILENT", "true")
+        mode = os.environ.get("WANDB_MODE", "offline")
+        name = "/".join(Path(run_dir).parts[-3:])
+        super().__init__(project=project, name=name, save_dir=run_dir, offline=mode != "online", mode=mode)

@@ -1,0 +1,120 @@
+"""From names and overrides to a plain config, every value resolved. Hydra's work, without torch.
+
+`data=` and `method=` choose the recipe: `conf/experiment/<method>/<data>.yaml` where there is one,
+else the one for that kind of data. A mistake is one line that names what there is instead.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from energy_gan.errors import InputError
+
+HERE = Path(__file__).parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+Config = dict[str, Any]
+
+
+def options(group: str) -> dict[str, str]:
+    """The configs of a group, each with the comment on its first line."""
+    files = sorted((CONF / group).glob("*.yaml"))
+    return {file.stem: file.read_text().split("\n")[0].lstrip("# ") for file in files}
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """The config that `key=value` overrides ask for, resolved to plain containers.
+
+    `data=` and `method=` choose the recipe: `experiment/<method>/<data>` where there is one, else
+    the one for that kind of data. Without `method=`, `experiment/default/` names the best.
+
+    Raises:
+        InputError: an unknown name, key or option, a missing or unreadable value.
+    """
+    OmegaConf.register_new_resolver("table_shape", _table_shape, replace=True)
+    overrides = [*overrides]
+    if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
+        overrides.append(f"experiment={recipe}")
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            config = hydra_compose("train", overrides, return_hydra_config=True)
+        choices = config.hydra.runtime.choices
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        config.name = f"{choices.method}/{choices.data}"
+        config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, OSError) as error:
+        raise InputError(_explain(error, overrides)) from error
+    return config
+
+
+def _chosen(group: str, overrides: Sequence[str]) -> str | None:
+    values = [o.partition("=")[2].strip("'\"") for o in overrides if o.partition("=")[0] == group]
+    return values[-1] if values else None
+
+
+def _recipe(overrides: Sequence[str]) -> str | None:
+    data = _chosen("data", overrides) or OmegaConf.load(CONF / "train.yaml").defaults[1].data
+    method = _chosen("method", overrides) or "default"
+    if not (CONF / f"data/{data}.yaml").is_file():
+        return None  # Hydra then names the data sets there are
+    shape = OmegaConf.to_container(OmegaConf.load(CONF / f"data/{data}.yaml"))["shape"]
+    kind = "images" if isinstance(shape, list) and len(shape) == 3 else "points"
+    recipes = [f"{method}/{data}", f"{method}/{kind}"]
+    return next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
+
+
+def _table_shape(path: str) -> list[int]:
+    from energy_gan.data.table import table_shape  # reads files: only where it is asked for
+
+    return table_shape(path)
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line from what Hydra and OmegaConf say in many."""
+    cause = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return str(cause)
+        cause = cause.__cause__
+    text = str(error)
+    if match := re.search(r"Could not find '(\w+)/(.+)'", text):
+        group, name = match.groups()
+        return f"{group}={name} is unknown: choose one of {', '.join(options(group))}"
+    if match := re.search(r"Could not override '(.+)'", text):
+        near = _nearest(match[1], overrides)
+        return f"{match[1]} is not a key of the config{near}: see `make config` for all"
+    if match := re.search(r"(?:Missing mandatory value: |full_key: )([\w.\[\]]+)", text):
+        if "issing" in text:
+            return f"{match[1]} has no value: give {match[1]}=VALUE"
+        return f"{match[1]}: {text.splitlines()[0]}"
+    what = " ".join(text.split("See https")[0].split())
+    return f"cannot read the overrides: {what}; write them as key=value"
+
+
+def _nearest(key: str, overrides: Sequence[str]) -> str:
+    """Did you mean …, among the keys of the same recipe."""
+    groups = [o for o in overrides if o.partition("=")[0] in ("experiment", "data", "method", "network")]
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            keys = list(_leaves(OmegaConf.to_container(hydra_compose("train", groups))))
+    except (HydraException, OmegaConfBaseException, OSError):
+        return ""
+    same_ending = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = same_ending or difflib.get_close_matches(key, keys, n=3)
+    return f", did you mean {' or '.join(near[:3])}?" if near else ""
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}" if key else name)
+    elif not key.endswith(("_target_", "_partial_")):
+        yield key

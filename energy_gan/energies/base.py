@@ -1,0 +1,40 @@
+"""The contract of an energy model, and the sign rule of the whole package.
+
+    p(x) = exp(−E(x)) / Z,    Z = ∫ exp(−E(x)) dx                                   (Eq. 1)
+
+LOW ENERGY IS LIKELY. Training lowers E at the data (positive phase) and raises it at the negative
+samples (negative phase). Losses are minimised.
+
+Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
+(Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, equation 1.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from energy_gan.shapes import Energies, Points
+
+
+class Energy(nn.Module, ABC):
+    """E(x), one number a point. A subclass gives `forward`."""
+
+    @property
+    def integrable(self) -> bool:
+        """True where Z is finite by construction, whatever the weights."""
+        return False
+
+    @abstractmethod
+    def forward(self, x: Points) -> Energies:
+        """E(x)."""
+
+    def log_prob_unnormalized(self, x: Points) -> Energies:
+        """−E(x) = log p(x) + log Z."""
+        return -self(x)
+
+    def score(self, x: Points) -> Points:
+        """−∇E(x) = ∇ log p(x)."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return -torch.autograd.grad(self(x).sum(), x)[0]

@@ -1,0 +1,45 @@
+"""Fully connected generators: z -> x, batch norm in the hidden layers (section 4)."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from energy_gan.generators.base import Generator, Prior
+from energy_gan.nn import Activation, GaussianNoise, make_activation, sizes
+
+
+class MLPGenerator(Generator):
+    """Linear, batch norm, activation for each hidden layer, then a linear layer to x.
+
+    A bias ahead of batch norm has no effect, so those layers have none.
+
+    Args:
+        shape: of one point.
+        prior: p(z); it says how many numbers z has.
+        hidden: widths of the hidden layers.
+        activation: of the hidden layers.
+        batch_norm: have it; the entropy of Eq. 15 is read from its scales.
+        noise_before_norm: standard deviation of the noise that the author's code adds ahead of
+            every batch norm in training (0.01 there).
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        prior: Prior,
+        hidden: Sequence[int] = (128, 128),
+        activation: Activation = "relu",
+        batch_norm: bool = True,
+        noise_before_norm: float = 0.0,
+    ):
+        widths = [prior.latent_dim, *sizes("hidden", hidden)]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            layers.append(nn.Linear(fan_in, fan_out, bias=not batch_norm))
+            if batch_norm:
+                layers += [GaussianNoise(noise_before_norm), nn.BatchNorm1d(fan_out)]
+            layers.append(make_activation(activation))
+        layers += [nn.Linear(widths[-1], math.prod(shape)), nn.Unflatten(1, tuple(shape))]
+        super().__init__(nn.Sequential(*layers), prior)

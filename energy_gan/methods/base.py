@@ -1,0 +1,124 @@
+"""What every method shares: players that take turns, one step counter, logging on a gate.
+
+Lightning counts every optimizer's step; here one batch is one step, whatever the number of
+players and of their moves. `trainer.global_step` is that count: the x axis of all that is logged,
+and what `max_steps`, checkpoints and the order of the batches go by.
+"""
+
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from lightning import LightningModule
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from energy_gan.randomness import mixed_seed
+from energy_gan.shapes import Scalar
+
+Terms = Mapping[str, Scalar]
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeSchedule = Callable[[Optimizer], LRScheduler]
+
+
+@dataclass
+class Player:
+    """One side of the game: what it trains, towards what, by which optimizer, how often in a step.
+
+    Args:
+        name: "energy" or "generator"; settings and log entries carry it.
+        part: the module whose weights are its own.
+        terms: the named terms of its loss.
+        make_optimizer, make_schedule: applied to the weights, and to the optimizer.
+        n_steps: moves in each training step, at least 1.
+    """
+
+    name: str
+    part: nn.Module
+    terms: Callable[..., Terms]
+    make_optimizer: MakeOptimizer
+    make_schedule: MakeSchedule | None = None
+    n_steps: int = 1
+
+    def __post_init__(self):
+        if self.n_steps < 1:
+            raise ValueError(f"{self.name}_steps must be at least 1, got {self.n_steps}")
+        self.parameters = [p for p in self.part.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise ValueError(f"the {self.name} has no weights to train")
+        self.optimizer = self.make_optimizer(self.parameters)
+        self.schedule = self.make_schedule(self.optimizer) if self.make_schedule else None
+
+
+class Method(LightningModule, ABC):
+    """Players in alternation, on standardised points. A subclass gives `training_step`.
+
+    Args:
+        shape: of one point.
+        seed: with the step, it fixes every random number of training.
+
+    Attributes:
+        players: in their order of play.
+        shift, scale: the standardisation u = (x − shift) / scale that the networks live behind.
+        reported: the values of the last step that was logged.
+    """
+
+    players: Sequence[Player]
+
+    def __init__(self, shape: Sequence[int], seed: int = 0):
+        super().__init__()
+        self.automatic_optimization = False
+        self.shape, self.seed = tuple(shape), seed
+        self.reported: dict[str, float] = {}
+        self.register_buffer("shift", torch.zeros(self.shape))
+        self.register_buffer("scale", torch.ones(self.shape))
+
+    @property
+    def step(self) -> int:
+        """Training steps taken."""
+        return self.trainer.global_step
+
+    @property
+    def logs_now(self) -> bool:
+        """True in those steps whose values are logged."""
+        return self.step % self.trainer.log_every_n_steps == 0
+
+    def configure_optimizers(self):
+        return [p.optimizer for p in self.players], [p.schedule for p in self.players if p.schedule]
+
+    def on_fit_start(self) -> None:
+        self.shift.copy_(self.trainer.datamodule.shift)
+        self.scale.copy_(self.trainer.datamodule.scale)
+
+    def on_train_batch_start(self, batch, batch_idx: int) -> None:
+        torch.manual_seed(mixed_seed(self.seed, self.step))
+
+    def descend(self, player: Player, terms: Terms) -> None:
+        """One move along −∇(sum of the terms). Only the player's own weights get a gradient."""
+        player.optimizer.zero_grad()
+        self.manual_backward(sum(terms.values()), inputs=player.parameters)
+        player.optimizer.step()
+        self.report(terms)
+
+    def report(self, values: Terms) -> None:
+        """Note values for the log, in those steps that are logged."""
+        if self.logs_now:
+            self.reported |= {f"train/{name}": value.item() for name, value in values.items()}
+
+    def calibrate(self) -> None:
+        """Make what was trained ready for evaluation, where that takes more than a switch."""
+
+    def end_step(self) -> None:
+        """Log what was reported, move the schedules on, count one step. Last in a training step."""
+        if self.logs_now:
+            for logger in self.loggers:
+                logger.log_metrics(self.reported, step=self.step)
+        for player in self.players:
+            if player.schedule:
+                player.schedule.step()
+        # The optimizers were stepped past Lightning, which would have counted each; it counts one.
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()

@@ -1,0 +1,106 @@
+"""A trained pair, ready to use: energies and samples in the data's own units.
+
+The networks see u = (x − shift) / scale. A density changes with its variable,
+p_x(x) = p_u(u) / Π scale, so the energy that belongs to x is E_x(x) = E_u(u) + Σ log scale.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from energy_gan.errors import InputError
+from energy_gan.methods.base import Method
+from energy_gan.randomness import random_generator
+
+Array = Float[Tensor, "B *S"] | Float[np.ndarray, "B *S"]
+BATCH = 16_384
+T = TypeVar("T", bound=nn.Module)
+
+
+@contextmanager
+def evaluating(module: T) -> Iterator[T]:
+    """The module in evaluation mode, and afterwards as it was."""
+    training = module.training
+    module.eval()
+    try:
+        yield module
+    finally:
+        module.train(training)
+
+
+class Model:
+    """An energy and a generator in evaluation mode.
+
+    Args:
+        method: the trained method. It is not copied: while it trains on, the model follows.
+    """
+
+    def __init__(self, method: Method):
+        self.method = method
+
+    @property
+    def has_generator(self) -> bool:
+        return self.method.generator is not None
+
+    @property
+    def integrable(self) -> bool:
+        """True where the energy has a finite normaliser by construction."""
+        return getattr(self.method.energy, "integrable", False)
+
+    def energy(self, x: Array) -> Float[Tensor, "B"]:
+        """E(x), up to one unknown constant −log Z. Low is likely. Differentiable if x asks for it.
+
+        Raises:
+            InputError: x has another shape than the points trained on.
+        """
+        x = torch.as_tensor(x, dtype=torch.float32, device=self.method.shift.device)
+        if x.shape[1:] != self.method.shape:
+            raise InputError(
+                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
+                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
+            )
+        if x.requires_grad:
+            return self._energy(x)
+        with torch.inference_mode():
+            return _in_batches(self._energy, x)
+
+    def log_prob_unnormalized(self, x: Array) -> Float[Tensor, "B"]:
+        """−E(x) = log p(x) + log Z."""
+        return -self.energy(x)
+
+    def relative_log_prob(self, x: Array, y: Array) -> Float[Tensor, "B"]:
+        """log p(x) / p(y) = E(y) − E(x), for each pair of rows: what an energy is for."""
+        return self.energy(y) - self.energy(x)
+
+    @torch.inference_mode()
+    def sample(self, n: int, seed: int = 0) -> Float[Tensor, "n *S"]:
+        """n independent samples of the generator; the same seed gives the same samples.
+
+        Raises:
+            InputError: the method trained no generator, or n is less than 1.
+        """
+        if not self.has_generator:
+            raise InputError(
+                "this run trained an energy alone and has no generator to sample: "
+                "score points with `make energy`, or train METHOD=kim_bengio"
+            )
+        if n < 1:
+            raise InputError(f"at least 1 sample must be asked for, got {n}")
+        latent = self.method.generator.prior.sample(n, random_generator(seed))
+        with evaluating(self.method.generator) as generator:
+            u = _in_batches(generator, latent.to(self.method.shift.device))
+        return u * self.method.scale + self.method.shift
+
+    def _energy(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B"]:
+        with evaluating(self.method.energy) as energy:
+            u = (x - self.method.shift) / self.method.scale
+            return energy(u) + self.method.scale.log().sum()
+
+
+def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    return torch.cat([function(part) for part in x.split(BATCH)]) if len(x) > BATCH else function(x)

@@ -1,0 +1,48 @@
+"""Blocks that several networks share."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["tanh", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus"]
+BoundedActivation = Literal["tanh", "sigmoid"]
+
+ACTIVATIONS = {
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+}
+
+
+def make_activation(name: str) -> nn.Module:
+    """The activation of that name; ValueError names those there are."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]()
+
+
+def sizes(name: str, values: Sequence[int]) -> list[int]:
+    """The widths of layers, each at least 1."""
+    if any(value < 1 for value in values):
+        raise ValueError(f"{name} must be whole numbers of at least 1, got {list(values)}")
+    return list(values)
+
+
+class GaussianNoise(nn.Module):
+    """x + N(0, std²) in training, x in evaluation."""
+
+    def __init__(self, std: float):
+        super().__init__()
+        if std < 0:
+            raise ValueError(f"std of the noise must not be negative, got {std}")
+        self.std = std
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.std * torch.randn_like(x) if self.training and self.std else x
