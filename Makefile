@@ -2,10 +2,17 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-DATA ?= two_spiral
-METHOD ?=
-ARGS ?=
-RUN ?=
+# Set with := so that a variable of the same name in your shell is not taken for one of these.
+DATA := two_spiral
+METHOD :=
+RUN :=
+RUNS :=
+INPUT :=
+VERSUS :=
+OUT :=
+N :=
+SEED :=
+ARGS :=
 PY := .venv/bin/python
 
 .PHONY: help
@@ -18,3 +25,39 @@ help: ## This list
 	@test -x .venv/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@.venv/bin/uv pip install --python $(PY) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+.PHONY: train
+train: .venv/.made ## Train, measure and draw: DATA=two_spiral METHOD=(the best for it) ARGS='seed=1 …'
+	@$(PY) -m energy_gan.cli.train data=$(DATA) $(if $(METHOD),method=$(METHOD)) $(ARGS)
+
+.PHONY: resume
+resume: .venv/.made ## Go on with a run that was cut short: RUN=runs/… ARGS='trainer.max_steps=…'
+	@$(PY) -m energy_gan.cli.resume $(RUN) $(ARGS)
+
+.PHONY: evaluate
+evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
+	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
+
+.PHONY: sample
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv SEED=0
+	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: energy
+energy: .venv/.made ## Score points: RUN=runs/… INPUT=points.csv VERSUS=others.csv OUT=energies.csv
+	@$(PY) -m energy_gan.cli.energy $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT))
+
+.PHONY: compare
+compare: .venv/.made ## A table and curves of several runs: RUNS='runs/… runs/…' OUT=(runs/compare/…png)
+	@$(PY) -m energy_gan.cli.compare $(RUNS) $(if $(OUT),--out $(OUT))
+
+.PHONY: config
+config: .venv/.made ## Print the composed config that `make train` would run
+	@$(PY) -m energy_gan.cli.train --config data=$(DATA) $(if $(METHOD),method=$(METHOD)) $(ARGS)
+
+.PHONY: test
+test: .venv/.made ## The tests, under 5 minutes on 2 cores
+	@$(PY) -m pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/.made ## Style and names
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

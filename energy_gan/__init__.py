@@ -1,9 +1,9 @@
 """An energy model and a sampler of the same distribution, trained together and measured.
 
-    import energy_gan
-    model = energy_gan.fit(x)                  # an array of points
-    model = energy_gan.load("runs/…")          # or a run's folder
-    model.energy(x), model.sample(1000)
+import energy_gan
+model = energy_gan.fit(x)                  # an array of points
+model = energy_gan.load("runs/…")          # or a run's folder
+model.energy(x), model.sample(1000)
 """
 
 from typing import TYPE_CHECKING

@@ -13,8 +13,9 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from energy_gan.errors import InputError
 
@@ -118,3 +119,35 @@ def _leaves(node: Any, key: str = "") -> Iterator[str]:
             yield from _leaves(value, f"{key}.{name}" if key else name)
     elif not key.endswith(("_target_", "_partial_")):
         yield key
+
+
+def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config that a run's folder keeps, for use in that folder, with some values changed.
+
+    Raises:
+        InputError: the file is damaged, or an override names a key that it does not have.
+    """
+    try:
+        config = OmegaConf.load(run / "config.yaml")
+        OmegaConf.set_struct(config, True)
+        config.run_dir, old = str(run), config.run_dir
+        for name in ("callbacks", "logger", "trainer"):  # the folder may have been moved
+            _replace(config[name], old, str(run))
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            if not equals or OmegaConf.select(config, key, throw_on_missing=False) is None:
+                near = difflib.get_close_matches(key, list(_leaves(OmegaConf.to_container(config))), n=1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                raise InputError(f"{override!r} changes no key of {run}/config.yaml{hint}")
+            OmegaConf.update(config, key, OmegaConf.create(f"v: {value}").v)
+        return OmegaConf.to_container(config)
+    except (OmegaConfBaseException, YAMLError, AttributeError, OSError) as error:
+        raise InputError(f"{run}/config.yaml cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _replace(node: Any, old: str, new: str) -> None:
+    for key, value in node.items() if isinstance(node, DictConfig) else ():
+        if isinstance(value, str) and value.startswith(old):
+            node[key] = new + value[len(old) :]
+        else:
+            _replace(value, old, new)

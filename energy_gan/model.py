@@ -4,6 +4,7 @@ The networks see u = (x − shift) / scale. A density changes with its variable,
 p_x(x) = p_u(u) / Π scale, so the energy that belongs to x is E_x(x) = E_u(u) + Σ log scale.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -46,6 +47,16 @@ class Model:
     @property
     def has_generator(self) -> bool:
         return self.method.generator is not None
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a point."""
+        return math.prod(self.method.shape)
+
+    @property
+    def columns(self) -> list[str]:
+        """A name for each number of a point: those of the user's table, or x0, x1, …"""
+        return self.method.hparams.get("columns") or [f"x{i}" for i in range(self.dimension)]
 
     @property
     def integrable(self) -> bool:

@@ -82,7 +82,9 @@ class Grid:
         self.inner = torch.arange(len(self.centres), device=low.device) < len(cells)
 
         self.blocks = self._number(self.centres, self._outer_low, self._block, self._outer_shape)
-        self._ring_cell = torch.full((self.n_blocks,), -1, device=low.device)  # of each block; −1: an inner one
+        self._ring_cell = torch.full(
+            (self.n_blocks,), -1, device=low.device
+        )  # of each block; −1: an inner one
         self._ring_cell[self.blocks[~self.inner]] = torch.arange(len(cells), len(self), device=low.device)
 
     @classmethod
@@ -165,7 +167,9 @@ class Grid:
         """
         grid, log_z = self, self.log_normalizer(energy)
         while 4 * len(grid) <= max_cells and log_z.isfinite():
-            finer = Grid(grid.low, grid.high, [2 * n for n in grid._blocks], grid._cells_per_block, grid.reach)
+            finer = Grid(
+                grid.low, grid.high, [2 * n for n in grid._blocks], grid._cells_per_block, grid.reach
+            )
             previous, log_z = log_z, finer.log_normalizer(energy)
             if (log_z - previous).abs() < tolerance:
                 return grid

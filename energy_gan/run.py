@@ -4,14 +4,21 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from lightning import Trainer
 from omegaconf import OmegaConf
+from torch import nn
 
-from energy_gan.build import build, check, newest_checkpoint
-from energy_gan.compose import Config
+from energy_gan.build import build, check, newest_checkpoint, read_checkpoint
+from energy_gan.compose import Config, compose
 from energy_gan.data.base import DataModule
+from energy_gan.data.table import ArrayPoints
+from energy_gan.errors import InputError
+from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Method
+from energy_gan.model import Model
 
 
 class Run:
@@ -20,24 +27,28 @@ class Run:
     Args:
         config: composed and resolved; `run_dir` is the folder.
         trust: the user's own packages that the config may build from.
+        data: used instead of the config's.
+        parts: of the method, used instead of the config's.
 
     Raises:
         InputError: a key, a value or the data cannot be used.
     """
 
-    def __init__(self, config: Config, trust: Sequence[str] = ()):
-        for name in ("lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+    def __init__(
+        self, config: Config, trust: Sequence[str] = (), data: DataModule | None = None, **parts: nn.Module
+    ):
+        _quieten()
         check(config, trust)
         self.config, self.folder = config, Path(config["run_dir"])
-        self.data: DataModule = build(config["data"], "data")
+        self.data: DataModule = data or build(config["data"], "data")
         self.data.setup()
-        self.method: Method = build(config["method"], "method")
-        self.method.save_hyperparameters(config)
-        callbacks = build(config["callbacks"], "callbacks")
-        loggers = build(config["logger"], "logger")
+        torch.manual_seed(config["seed"])  # the networks' first weights
+        self.method = _method(config["method"], parts)
+        self.method.save_hyperparameters({**config, "columns": self.data.columns})
+        self.callbacks = {k: c for k, c in build(config["callbacks"], "callbacks").items() if c}
+        loggers = [x for x in build(config["logger"], "logger").values() if x]
         self.trainer: Trainer = build(config["trainer"], "trainer")(
-            callbacks=[c for c in callbacks.values() if c], logger=[x for x in loggers.values() if x]
+            callbacks=list(self.callbacks.values()), logger=loggers
         )
 
     def create(self) -> None:
@@ -45,7 +56,87 @@ class Run:
         self.folder.mkdir(parents=True)
         (self.folder / "config.yaml").write_text(OmegaConf.to_yaml(self.config))
 
-    def fit(self, resume: bool = False) -> None:
-        """Train; or go on from the last checkpoint."""
-        checkpoint = newest_checkpoint(self.folder) if resume else None
+    def fit(self) -> None:
+        """Train from the start."""
+        self.trainer.fit(self.method, self.data)
+
+    def resume(self) -> int:
+        """Go on from the last checkpoint; the step it was taken at.
+
+        Raises:
+            InputError: there is none, or nothing is left to do.
+        """
+        checkpoint = newest_checkpoint(self.folder)
+        step, last = read_checkpoint(checkpoint)["global_step"], self.trainer.max_steps
+        if step >= last:
+            raise InputError(
+                f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: "
+                f"to go on, give ARGS='trainer.max_steps={2 * last}'"
+            )
+        print(f"resumed from step {step}")
         self.trainer.fit(self.method, self.data, ckpt_path=checkpoint, weights_only=True)
+        return step
+
+
+def fit(
+    x: Any,
+    *,
+    method: str = "kim_bengio",
+    energy: nn.Module | None = None,
+    generator: Generator | None = None,
+    max_steps: int | None = None,
+    seed: int = 0,
+    run_dir: str | Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Model:
+    """Train a pair on an array of points, shape (N, D); no files are read or written.
+
+    Args:
+        x: a numpy array or a tensor.
+        method: a name in conf/method.
+        energy: your own E, any module from (B, D) to (B,), instead of the method's. It sees
+            standardised points.
+        generator: your own, `Generator(network, prior)`, instead of the method's.
+        max_steps: instead of the recipe's.
+        seed: of the split, the first weights and the training.
+        run_dir: keep the run in this new folder: config, checkpoints, numbers and pictures.
+        overrides: any other `key=value` of the config.
+
+    Returns:
+        The model in evaluation mode, in the units of x.
+
+    Raises:
+        InputError: x or a setting cannot be used.
+    """
+    data = ArrayPoints(x, seed=seed)
+    given = [f"method={method}", "data=points", "data.path=memory", f"data.shape={list(data.shape)}"]
+    given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
+    if max_steps is not None:
+        given.append(f"trainer.max_steps={max_steps}")
+    config = compose(given)
+    if run_dir is None:
+        config["callbacks"] = {"progress": config["callbacks"]["progress"]}
+        config["logger"] = {}
+        config["trainer"]["enable_checkpointing"] = False
+    data.batch_size = config["data"]["batch_size"]
+    parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
+    run = Run(config, data=data, **parts)
+    if run_dir is not None:
+        run.create()
+    run.fit()
+    run.method.calibrate()
+    return Model(run.method.eval())
+
+
+def _method(node: Config, parts: dict[str, nn.Module]) -> Method:
+    if not parts:
+        return build(node, "method")
+    rest = {name: value for name, value in node.items() if name not in parts}
+    return build({**rest, "_partial_": True}, "method")(**parts)
+
+
+def _quieten() -> None:
+    """Keep Lightning's advertisements and its own warnings about torch out of the output."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)

@@ -1,7 +1,6 @@
 """Train: `python -m energy_gan.cli.train data=four_spin method=kim_bengio seed=1 …`."""
 
 import argparse
-import re
 import secrets
 import time
 from pathlib import Path
@@ -23,8 +22,7 @@ Every setting is a key of the config, given as key=value:
 `--config` prints all keys of the run that the command would start."""
 
 
-def arguments() -> tuple[list[str], list[str], bool]:
-    """The overrides, the trusted packages, and whether only the config is asked for."""
+def arguments() -> argparse.Namespace:
     listed = {group: ", ".join(options(group)) for group in ("data", "method")}
     parser = argparse.ArgumentParser(
         "train",
@@ -33,13 +31,17 @@ def arguments() -> tuple[list[str], list[str], bool]:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--config", action="store_true", help="print the composed config and stop")
-    given = parser.parse_args()
-    trust = [o.partition("=")[2].strip("[]") for o in given.overrides if o.startswith("trust=")]
-    trust = [name.strip() for names in trust for name in names.split(",") if name.strip()]
-    return [o for o in given.overrides if not o.startswith("trust=")], trust, given.config
+    return parser.parse_args()
 
 
-def new_run_dir(config: Config) -> str:
+def split_trust(overrides: list[str]) -> tuple[list[str], list[str]]:
+    """The overrides, and the packages that `trust=[a,b]` names: it is no key of a config or a file."""
+    named = ",".join(o.partition("=")[2].strip("[]") for o in overrides if o.startswith("trust="))
+    rest = [o for o in overrides if not o.startswith("trust=")]
+    return rest, [name.strip() for name in named.split(",") if name.strip()]
+
+
+def choose_run_dir(config: Config) -> str:
     """Where the run will live; it must not hold anything yet."""
     if config["run_dir"] is None:
         now = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
@@ -53,22 +55,23 @@ def new_run_dir(config: Config) -> str:
 
 
 def main() -> None:
-    overrides, trust, only_config = arguments()
+    given = arguments()
+    overrides, trust = split_trust(given.overrides)
     config = compose(overrides)
-    if only_config:
+    if given.config:
         from omegaconf import OmegaConf
 
         print(OmegaConf.to_yaml(config), end="")
         return
-    given = [o for o in overrides if not re.match(r"run_dir=", o)]
-    config = compose([*given, f"run_dir='{new_run_dir(config)}'"])
+    config = compose([*overrides, f"run_dir='{choose_run_dir(config)}'"])
 
+    from energy_gan.cli.summary import summary
     from energy_gan.run import Run  # torch and Lightning: seconds, so only once the command is good
 
     run = Run(config, trust)
     run.create()
     run.fit()
-    run.conclude()
+    print(summary(run.folder))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ class DataModule(LightningDataModule, ABC):
         points, held_out: what is trained on and what is kept back, in the data's own units.
         shift, scale: the standardisation, one number per dimension.
         density: the law that the points come from, where it is known exactly.
+        columns: a name for each number of a point, where the data have names.
 
     Args:
         shape: of one point; read elsewhere in a config as ${data.shape}.
@@ -56,6 +57,7 @@ class DataModule(LightningDataModule, ABC):
     """
 
     density: Density | None = None
+    columns: Sequence[str] | None = None
 
     def __init__(self, shape: Sequence[int], batch_size: int, seed: int):
         super().__init__()

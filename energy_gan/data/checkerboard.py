@@ -50,7 +50,8 @@ class Checkerboard(Density):
     def log_prob(self, x: Float[Tensor, "B 2"]) -> Float[Tensor, "B"]:
         distance = in_float64(lambda x: self._distances(x).amin(1), x, self.centres.numel())
         height = -math.log(len(self.centres) * self.side**2)
-        return torch.where(distance <= self.side / 2, height, -math.inf).to(x.dtype)
+        log_prob = torch.full_like(distance, height).masked_fill(distance > self.side / 2, -math.inf)
+        return log_prob.to(x.dtype)
 
     def modes(self, x: Float[Tensor, "B 2"]) -> Int[Tensor, "B"]:
         return in_float64(lambda x: self._distances(x).argmin(1), x, self.centres.numel())

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ELEMENTS = 2**18  # of a temporary in float64: 2 MB, which a core's cache holds
+ELEMENTS = 2**16  # of a temporary in float64: half a megabyte, which a core's cache holds
 
 
 def require_positive(**arguments: float) -> None:

@@ -1,0 +1,43 @@
+"""Compare finished runs: a table, and their curves in one picture."""
+
+import argparse
+import time
+from pathlib import Path
+
+from energy_gan.cli import door
+from energy_gan.cli.tables import read_metrics, table
+from energy_gan.errors import InputError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("compare", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
+    parser.add_argument("--out", type=Path, help="the picture, .png (runs/compare/<time>.png)")
+    given = parser.parse_args()
+    out = given.out or Path("runs/compare", f"{time.strftime('%Y-%m-%d_%H-%M-%S')}.png")
+    if out.exists():
+        raise InputError(f"OUT={out} exists already and nothing is overwritten: name another file")
+    if out.suffix != ".png":
+        raise InputError(f"OUT={out} has an unknown ending: give a .png")
+    reports = {_label(run, given.runs): read_metrics(run) for run in given.runs}
+
+    from energy_gan.callbacks.drawing import curves
+    from energy_gan.callbacks.points import CURVES
+
+    print(table({label: report["metrics"] for label, report in reports.items()}))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    curves({label: report["history"] for label, report in reports.items()}, CURVES).savefig(out, dpi=110)
+    print(f"\ncurves   {out}")
+
+
+def _label(run: Path, runs: list[Path]) -> str:
+    """method/data/time, without what all runs share at the front."""
+    parts = [r.resolve().parts[-3:] for r in runs]
+    shared = 0
+    while shared < 2 and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    return "/".join(run.resolve().parts[-3:][shared:])
+
+
+if __name__ == "__main__":
+    door(main)

@@ -1,0 +1,29 @@
+"""Go on with a run that was cut short: `python -m energy_gan.cli.resume RUN [key=value …]`."""
+
+import argparse
+from pathlib import Path
+
+from energy_gan.cli import door
+from energy_gan.cli.train import split_trust
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("resume", description=__doc__)
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. trainer.max_steps=12000")
+    given = parser.parse_args()
+    overrides, trust = split_trust(given.overrides)
+
+    from energy_gan.build import newest_checkpoint
+    from energy_gan.cli.summary import summary
+    from energy_gan.compose import read_config
+    from energy_gan.run import Run
+
+    newest_checkpoint(given.run)
+    run = Run(read_config(given.run, overrides), trust)
+    run.resume()
+    print(summary(run.folder))
+
+
+if __name__ == "__main__":
+    door(main)

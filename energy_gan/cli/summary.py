@@ -1,0 +1,42 @@
+"""What a run says at its end: its numbers beside the yardsticks, its folder, what to type next."""
+
+from pathlib import Path
+
+import yaml
+
+from energy_gan.cli.tables import read_metrics, table
+
+NEXT = """\
+folder   {run}
+pictures {run}/figures/*.png
+next     make sample RUN={run} N=1000 OUT=samples.csv
+         make energy RUN={run} INPUT=points.csv OUT=energies.csv
+         make compare RUNS='{run} …'"""
+
+
+def summary(run: Path) -> str:
+    """The table and the next commands of a finished run."""
+    report = read_metrics(run)
+    rows = {report["name"]: report["metrics"]}
+    if limit := exact_likelihood(run):
+        rows["exact likelihood"] = limit
+    rows |= report["yardsticks"]
+    head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
+    return f"\n{head}\n\n{table(rows)}\n\n{NEXT.format(run=run)}"
+
+
+def exact_likelihood(run: Path) -> dict[str, float] | None:
+    """The numbers of the newest exact-likelihood run on the same data, if there is one."""
+    data = _data(run)
+    for other in sorted(run.parent.parent.parent.glob(f"exact_likelihood/{run.parent.name}/*/metrics.json"))[
+        ::-1
+    ]:
+        if other.parent != run and _data(other.parent) == data:
+            return read_metrics(other.parent)["metrics"]
+    return None
+
+
+def _data(run: Path) -> dict:
+    """What the data were drawn from: all settings but the seed and the batches."""
+    data = yaml.safe_load((run / "config.yaml").read_text())["data"]
+    return {key: value for key, value in data.items() if key not in ("seed", "batch_size")}

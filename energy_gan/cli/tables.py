@@ -1,0 +1,88 @@
+"""Numbers as text, points as files: what the doors print, read and write."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from energy_gan.errors import InputError
+
+COLUMNS = {
+    "kl_data_energy": "KL(data‖energy)",
+    "kl_generator_energy": "KL(gen‖energy)",
+    "tv_data_energy": "TV(data,energy)",
+    "tv_data_generator": "TV(data,gen)",
+    "tv_generator_energy": "TV(gen,energy)",
+    "held_out_log_likelihood": "log-likelihood",
+    "sliced_w2": "sliced W2",
+    "hdr99": "in 99% region",
+    "smallest_mode": "smallest mode",
+    "energy_gap": "energy gap",
+    "border_mass": "border mass",
+}
+WRITERS = (".npy", ".csv", ".parquet")
+
+
+def table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A line a row, a column for each number that any row has; what a row lacks is a dash."""
+    shown = {key: title for key, title in COLUMNS.items() if any(key in row for row in rows.values())}
+    width = max(map(len, rows), default=0)
+    lines = [" " * width + "".join(f"  {title:>15}" for title in shown.values())]
+    for name, row in rows.items():
+        lines.append(f"{name:<{width}}" + "".join(f"  {_number(row.get(key)):>15}" for key in shown))
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if not math.isfinite(value) or abs(value) < 1e4 else f"{value:.2e}"
+
+
+def read_metrics(run: Path) -> dict:
+    """The metrics.json of a run's folder.
+
+    Raises:
+        InputError: the folder has none, or it is damaged.
+    """
+    path = run / "metrics.json"
+    if not path.is_file():
+        raise InputError(
+            f"RUN={run} has no metrics.json: give a finished run's folder, or `make evaluate` it first"
+        )
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged ({error}): make it anew with `make evaluate RUN={run}`"
+        ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output file that exists, whose folder does not, or whose ending is unknown.
+
+    Raises:
+        InputError: in these cases.
+    """
+    if path.suffix not in WRITERS:
+        raise InputError(f"OUT={path} has an unknown ending: give one of {', '.join(WRITERS)}")
+    if path.exists():
+        raise InputError(f"OUT={path} exists already and nothing is overwritten: name another file")
+    if not path.parent.is_dir():
+        raise InputError(f"OUT={path}: the folder {path.parent} does not exist, make it first")
+
+
+def write_table(path: Path, values: np.ndarray, columns: Sequence[str]) -> None:
+    """A two-dimensional array as .npy, .csv or .parquet."""
+    if path.suffix == ".npy":
+        np.save(path, values)
+        return
+    import pandas as pd
+
+    frame = pd.DataFrame(values, columns=list(columns))
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)

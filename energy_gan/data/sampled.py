@@ -1,0 +1,46 @@
+"""Points drawn from a law whose density is known."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from energy_gan.data.base import DataModule
+from energy_gan.data.density import Density
+from energy_gan.randomness import random_generator
+
+
+class SampledPoints(DataModule):
+    """Independent points of a density, and as independent held-out ones: two streams of one seed.
+
+    Args:
+        density: the law; it stays at hand to measure what was learned against it.
+        shape: of one point, [D].
+        n_points, n_held_out: how many to draw, at least 1.
+        batch_size, seed: as in `DataModule`.
+    """
+
+    def __init__(
+        self,
+        density: Density,
+        shape: Sequence[int],
+        n_points: int = 10_000,
+        n_held_out: int = 10_000,
+        batch_size: int = 128,
+        seed: int = 0,
+    ):
+        super().__init__(shape, batch_size, seed)
+        if self.shape != tuple(density.low.shape):
+            raise ValueError(
+                f"shape must be {list(density.low.shape)}, that of the density's points, got {list(shape)}"
+            )
+        if min(n_points, n_held_out) < 1:
+            raise ValueError(f"n_points and n_held_out must be at least 1, got {n_points} and {n_held_out}")
+        self.density, self.n_points, self.n_held_out = density, n_points, n_held_out
+
+    def load(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "M D"]]:
+        counts = (self.n_points, self.n_held_out)
+        points, held_out = (
+            self.density.sample(n, random_generator(self.seed, stream)) for stream, n in enumerate(counts)
+        )
+        return points, held_out

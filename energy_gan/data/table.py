@@ -1,0 +1,216 @@
+"""A user's own table, one row for each point: .npy, .csv or .parquet, numbers only.
+
+Whatever is wrong with a file is one line that names the place, what was expected and what to do.
+Rows count from 1 and do not count a header.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from energy_gan.data.base import DataModule
+from energy_gan.errors import InputError
+from energy_gan.randomness import random_generator
+
+ENDINGS = (".npy", ".csv", ".parquet")
+ROW_NUMBERS = ("", "__index_level_0__")  # how pandas names an index that it saves in .csv and .parquet
+
+
+class TablePoints(DataModule):
+    """The rows of a table, a random part of them held out.
+
+    Args:
+        path: of a .npy, .csv or .parquet file, see `read_table`.
+        shape: of one point, [number of columns].
+        held_out: the share of the rows that is kept back, between 0 and 1.
+        batch_size, seed: as in `DataModule`; the seed draws the split too.
+    """
+
+    def __init__(
+        self, path: str, shape: Sequence[int], held_out: float = 0.1, batch_size: int = 128, seed: int = 0
+    ):
+        super().__init__(shape, batch_size, seed)
+        if len(shape) != 1:
+            raise ValueError(f"shape must be one number, the number of columns, got {list(shape)}")
+        if not 0 < held_out < 1:
+            raise ValueError(f"held_out must be a share between 0 and 1, both excluded, got {held_out}")
+        self.path, self.share = path, held_out
+
+    def load(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "M D"]]:
+        values, names = read_table(self.path, columns=self.shape[0])
+        if len(values) < 2:
+            raise InputError(f"{self.path} has 1 row: give 2 or more, one to train on and one to hold out")
+        rows = torch.from_numpy(values)[torch.randperm(len(values), generator=random_generator(self.seed, 0))]
+        n_held_out = min(max(1, round(self.share * len(rows))), len(rows) - 1)
+        held_out, points = rows[:n_held_out], rows[n_held_out:]
+        for name, column in zip(names, points.T, strict=True):
+            if column.min() == column.max():
+                raise InputError(
+                    f"{self.path}: column {name!r} is {column[0]:g} in all {len(points)} rows to train on, and "
+                    "a density needs every column to vary: drop the column"
+                )
+        return points, held_out
+
+
+def read_table(path: str, columns: int | None = None) -> tuple[Float32[np.ndarray, "N D"], list[str]]:
+    """The numbers of a table and the names of its columns, which are "1", "2", … where it has none.
+
+    A .npy file holds an array of two dimensions; nothing pickled is read. A .csv file is separated
+    by commas; if all cells of its first line are numbers, it has no header.
+
+    Args:
+        columns: how many there must be, None for any number.
+
+    Raises:
+        InputError: the file is missing or unreadable, has no rows or another number of columns, or
+            a cell is not a finite number.
+    """
+    file = _file(path)
+    values, names = _read_npy(file) if _ending(file) == ".npy" else _read_arrow(file)
+    if columns not in (None, len(names)):
+        listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        raise InputError(
+            f"{path} has {len(names)} column{'s' * (len(names) != 1)} ({listed}), expected {columns}: "
+            f"give a table with {columns}"
+        )
+    if not values.size:
+        raise InputError(f"{path} has no rows: give a table with one row for each point")
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite and is refused below
+        numbers = np.array(values, dtype=np.float32)
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise InputError(
+            f"{path}: {bad.any(1).sum()} of {len(bad)} rows hold a value that is missing or infinite in float32, "
+            f"the first {values[row, column]:g} in row {row + 1}, column {names[column]!r}: drop these rows or fill them in"
+        )
+    return numbers, names
+
+
+def table_shape(path: str) -> list[int]:
+    """The shape of one row, [D], from the file's header alone.
+
+    Raises:
+        InputError: the file is missing or its header unreadable.
+    """
+    file = _file(path)
+    if _ending(file) == ".npy":
+        return [_open_npy(file).shape[1]]
+    if _ending(file) == ".csv":
+        return [len(_first_line(file))]
+    with _explained(file):
+        return [len(pa.parquet.read_schema(file))]
+
+
+def _file(path: str) -> Path:
+    file = Path(path)
+    formats = "a .npy, .csv or .parquet file"
+    if file.is_dir():
+        raise InputError(f"{path} is a folder: give the path of {formats}")
+    if not file.is_file():
+        raise InputError(f"{path} does not exist (looked in {Path.cwd()}): give the path of {formats}")
+    if _ending(file) not in (".npy", ".csv", ".parquet"):
+        raise InputError(f"{path} is of an unknown kind, {file.suffix or 'no ending'}: give {formats}")
+    if not file.stat().st_size:
+        raise InputError(f"{path} is an empty file: give a table with one row for each point")
+    return file
+
+
+def _ending(file: Path) -> str:
+    return file.suffix.lower()
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """What a library raises on a damaged file becomes one line for the user."""
+    try:
+        yield
+    except Exception as error:  # NumPy and Arrow raise whatever the damaged bytes lead to
+        said = " ".join(str(error).split()).rstrip(".")
+        raise InputError(
+            f"{file} cannot be read as {_ending(file)} ({said}): write it anew, numbers only"
+        ) from error
+
+
+def _open_npy(file: Path) -> np.ndarray:
+    with _explained(file):
+        array = np.lib.format.open_memmap(file, mode="r")  # unlike np.load, it never unpickles
+    if array.ndim != 2:
+        raise InputError(f"{file} holds an array of shape {array.shape}: reshape it to (rows, columns)")
+    return array
+
+
+def _read_npy(file: Path) -> tuple[np.ndarray, list[str]]:
+    array = _open_npy(file)
+    names = [str(i + 1) for i in range(array.shape[1])]
+    if array.size and array.dtype.kind not in "biuf":
+        raise _not_a_number(file, names[0], array[:, 0].tolist())
+    return array, names
+
+
+def _read_arrow(file: Path) -> tuple[np.ndarray, list[str]]:
+    with _explained(file):
+        table = pa.parquet.read_table(file) if _ending(file) == ".parquet" else _read_csv(file)
+    columns = []
+    for number, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True), start=1):
+        if name in ROW_NUMBERS:
+            raise InputError(
+                f"{file}: column {number} has no name, it may number the rows: name it or save the table "
+                "without it (in pandas, index=False)"
+            )
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if not _is_numeric(column.type):
+            raise _not_a_number(file, name, column.to_pylist())
+        columns.append(column.cast(pa.float64(), safe=False).to_numpy())
+    return np.column_stack(columns) if columns else np.empty((0, 0)), table.column_names
+
+
+def _read_csv(file: Path) -> pa.Table:
+    first = _first_line(file)
+    names = [str(i + 1) for i in range(len(first))] if all(map(_is_number, first)) else None
+    # one thread: Arrow then tells the number of a bad line
+    return pa.csv.read_csv(file, pa.csv.ReadOptions(use_threads=False, column_names=names))
+
+
+def _first_line(file: Path) -> list[str]:
+    with _explained(file), file.open(encoding="utf-8-sig", newline="") as lines:
+        return next(line for line in csv.reader(lines) if line)
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    tests = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+        pa.types.is_decimal,
+        pa.types.is_null,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _not_a_number(file: Path, name: str, values: list[Any]) -> InputError:
+    """The error for a column of text, dates, lists …, whose first value is named that is no number."""
+    row = next((i for i, value in enumerate(values) if not _is_number(value)), 0)
+    return InputError(
+        f"{file}: row {row + 1}, column {name!r} holds {values[row]!r}, expected a number: "
+        "drop the column or turn it into numbers"
+    )

@@ -1,0 +1,72 @@
+"""How far two laws of the plane are apart, from the masses that they give to the cells of a grid.
+
+    KL(P ‖ Q) = Σ_c P_c log(P_c / Q_c)        TV(P, Q) = ½ Σ_c |P_c − Q_c|
+
+A law that is known by samples only has the shares n_c / N of its N samples as masses. Their noise
+makes every law look farther than it is, by about (K − 1) / 2N in KL, with K occupied cells (Miller
+& Madow, 1955), which is taken off, and by up to Σ_c √(P_c / 2πN) in TV, which is not. So TV is taken
+over the blocks of the grid, of which there are few: 200,000 samples of a law are 0.02 or less from it.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchmetrics import Metric
+
+from energy_gan.quadrature import Grid
+from energy_gan.shapes import Points, Scalar
+
+
+def kl_divergence(log_p: Float[Tensor, "N"], log_q: Float[Tensor, "N"]) -> Scalar:
+    """Σ p (log p − log q), where a cell of mass p = 0 adds nothing, whatever q."""
+    p = log_p.exp()
+    return torch.where(p == 0, 0.0, p * (log_p - log_q)).sum()
+
+
+def total_variation(log_p: Float[Tensor, "N"], log_q: Float[Tensor, "N"]) -> Scalar:
+    """½ Σ |p − q|."""
+    return (log_p.exp() - log_q.exp()).abs().sum() / 2
+
+
+class SampleDivergence(Metric):
+    """KL(P ‖ Q) and TV(P, Q) of the law P of the samples from a law Q known by its masses.
+
+        KL = Σ_c n_c/N log(n_c/N / Q_c) − (K − 1) / 2N,   TV = ½ Σ_b |n_b/N − Q_b|
+
+    over the cells c and the blocks b. Samples beyond the grid are not dropped: they share one more
+    cell. Its mass is that of the least likely cell in KL, which keeps a single outlier finite and
+    makes a law that is all beyond as far as can be measured, and 0 in TV. A sample that is NaN is
+    beyond. KL at the level of cells is a lower bound for a P that is sharper than they are.
+
+    Reference: Note on the bias of information estimates (Miller, 1955).
+
+    Args:
+        log_masses: log Q of each cell of the grid, see `Grid.log_masses`.
+    """
+
+    counts: Tensor
+
+    def __init__(self, grid: Grid, log_masses: Float[Tensor, "N"]):
+        super().__init__()
+        self.grid = grid
+        self.register_buffer("log_masses", log_masses, persistent=False)
+        self.add_state("counts", torch.zeros(len(grid) + 1, dtype=torch.long), dist_reduce_fx="sum")
+        self.to(log_masses.device)
+
+    def update(self, samples: Points) -> None:
+        cells = self.grid.locate(samples) % (len(self.grid) + 1)  # beyond: −1 becomes the last
+        self.counts += cells.bincount(minlength=len(self.counts))
+
+    def compute(self) -> dict[str, Scalar]:
+        return {"kl": self._kl(), "tv": self._tv()}
+
+    def _kl(self) -> Scalar:
+        seen = self.counts > 0
+        shares = self.counts[seen].double() / self.counts.sum()
+        log_q = torch.cat([self.log_masses, self.log_masses.min()[None]])[seen]
+        return kl_divergence(shares.log(), log_q) - (seen.sum() - 1) / (2 * self.counts.sum())
+
+    def _tv(self) -> Scalar:
+        shares = self.counts.double() / self.counts.sum()
+        blocks = self.grid.block_sums(shares[:-1] - self.log_masses.exp())
+        return (blocks.abs().sum() + shares[-1]) / 2
