@@ -12,8 +12,8 @@ from energy_gan.errors import InputError
 
 if TYPE_CHECKING:
     from energy_gan.build import load
-    from energy_gan.run import fit
     from energy_gan.model import Model
+    from energy_gan.run import fit
 
 __all__ = ["InputError", "Model", "fit", "load"]
 

@@ -124,10 +124,17 @@ def _check_type(value: Any, annotation: Any, key: str) -> None:
     except PydanticUserError:
         adapter = TypeAdapter(annotation)
     try:
-        adapter.validate_python(value)
+        adapter.validate_python(
+            tuple(value) if isinstance(value, list) and _wants_tuple(annotation) else value
+        )
     except ValidationError as error:
         wanted = dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors())
         raise InputError(f"{key}={value!r} is of the wrong type: expected {' or '.join(wanted)}") from error
+
+
+def _wants_tuple(annotation: Any) -> bool:
+    """A config has no tuples: a list stands for one."""
+    return typing.get_origin(annotation) is tuple or any(map(_wants_tuple, typing.get_args(annotation)))
 
 
 def build(node: Config, key: str) -> Any:

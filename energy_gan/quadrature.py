@@ -105,8 +105,8 @@ class Grid:
         if not needed.prod() <= max_cells:
             possible = 2 * ((high - low).prod() / max_cells).sqrt()
             raise InputError(
-                f"smallest_std={smallest_std:.3g} over a box of {high[0] - low[0]:.3g} x {high[1] - low[1]:.3g} "
-                f"asks for {needed.prod():.3g} cells, more than max_cells={max_cells}: "
+                f"smallest_std={smallest_std:.3g} over a box of {high[0] - low[0]:.3g} x "
+                f"{high[1] - low[1]:.3g} asks for {needed.prod():.3g} cells, over max_cells={max_cells}: "
                 f"give a smallest_std of at least {possible:.3g}, a smaller box or more cells"
             )
         blocks = (32 * needed / needed.max()).ceil()

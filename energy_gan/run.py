@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Trainer
 from omegaconf import OmegaConf
@@ -108,8 +109,10 @@ def fit(
     Raises:
         InputError: x or a setting cannot be used.
     """
-    data = ArrayPoints(x, seed=seed)
-    given = [f"method={method}", "data=points", "data.path=memory", f"data.shape={list(data.shape)}"]
+    x = np.asarray(x, dtype=np.float32)
+    if x.ndim != 2:
+        raise InputError(f"x has shape {x.shape}: give a table of shape (N, D), one row for each point")
+    given = [f"method={method}", "data=points", "data.path=memory", f"data.shape=[{x.shape[1]}]"]
     given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
     if max_steps is not None:
         given.append(f"trainer.max_steps={max_steps}")
@@ -118,7 +121,8 @@ def fit(
         config["callbacks"] = {"progress": config["callbacks"]["progress"]}
         config["logger"] = {}
         config["trainer"]["enable_checkpointing"] = False
-    data.batch_size = config["data"]["batch_size"]
+    settings = config["data"]
+    data = ArrayPoints(x, held_out=settings["held_out"], batch_size=settings["batch_size"], seed=seed)
     parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
     run = Run(config, data=data, **parts)
     if run_dir is not None:

@@ -1,7 +1,6 @@
 """What a run on points shows: the numbers, the pictures, and the file that keeps them."""
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,7 +128,7 @@ class PointReport(Callback):
         path = self.folder / "metrics.json"
         part = path.with_suffix(".part")
         part.write_text(json.dumps(report, indent=1))
-        os.replace(part, path)
+        part.replace(path)
 
     def conclude(self, model: Model, checkpoint: Mapping[str, Any]) -> None:
         """Measure and draw a trained model anew, as at the end of its training."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from energy_gan.data.density import Density
 from energy_gan.data.exact import in_float64, require_positive
 
-CELLS = 16  # across a square, on the grid that smallest_std asks for
+CELLS = 32  # across a square, on the grid that smallest_std asks for
 INSIDE = 1 - 2**-20  # samples keep off the edges, or rounding to float32 could put them outside
 
 
@@ -17,7 +17,7 @@ class Checkerboard(Density):
     """p(x) = 2 / (squares · side)² on the squares (i, j) of the board with i + j even, else 0.
 
     The density jumps, so it has no smallest standard deviation. Instead `low` and `high` leave one
-    empty square around the board and `smallest_std` is side / 8: a grid of cells half that size on
+    empty square around the board and `smallest_std` is side / 16: a grid of cells half that size on
     this box has its lines on the edges of the squares, and then midpoints integrate p exactly.
     A point's mode is the nearest filled square.
 
@@ -39,7 +39,7 @@ class Checkerboard(Density):
         self.centres = (torch.tensor(indices).double() - (squares - 1) / 2) * side
         self.high = torch.full((2,), (squares / 2 + 1) * side)
         self.low = -self.high
-        self.smallest_std = 2 * side / CELLS
+        self.smallest_std = 2 * side / CELLS * (1 + 1e-6)  # or rounding could ask for one cell more
         self.mode_shares = torch.full((len(indices),), 1 / len(indices))
 
     def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n 2"]:

@@ -14,7 +14,9 @@ REACH = 5.0  # standard deviations from the outer ring to the box
 
 
 class Rings(Density):
-    """A uniform point of one of M circles, plus Gaussian noise. With ρ = |x|,
+    """A uniform point of one of M circles, drawn alike, plus Gaussian noise.
+
+    With ρ = |x|,
 
         p(x) = 1/M Σ_m 1/(2πσ²) exp(−(ρ² + R_m²) / 2σ²) I₀(ρ R_m / σ²),
 

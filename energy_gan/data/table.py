@@ -26,44 +26,80 @@ ENDINGS = (".npy", ".csv", ".parquet")
 ROW_NUMBERS = ("", "__index_level_0__")  # how pandas names an index that it saves in .csv and .parquet
 
 
-class TablePoints(DataModule):
-    """The rows of a table, a random part of them held out.
+class ArrayPoints(DataModule):
+    """The rows of an array, a random part of them held out.
+
+    Args:
+        x: of shape (N, D), numbers only.
+        columns: their names; "x0", "x1", … if None.
+        held_out: the share of the rows that is kept back, between 0 and 1.
+        batch_size, seed: as in `DataModule`; the seed draws the split too.
+
+    Raises:
+        InputError: x is no table of finite numbers in which every column varies.
+    """
+
+    def __init__(
+        self,
+        x: Float[np.ndarray, "N D"],
+        columns: Sequence[str] | None = None,
+        held_out: float = 0.1,
+        batch_size: int = 128,
+        seed: int = 0,
+    ):
+        super().__init__(x.shape[1:], batch_size, seed)
+        if not 0 < held_out < 1:
+            raise ValueError(f"held_out must be a share between 0 and 1, both excluded, got {held_out}")
+        self.x, self.share = x, held_out
+        self.columns = list(columns or (f"x{i}" for i in range(x.shape[1])))
+
+    def load(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "M D"]]:
+        check_rows(self.x, self.columns, self.source)
+        if len(self.x) < 2:
+            raise InputError(f"{self.source} has 1 row: give 2 or more, one to train on and one to hold out")
+        order = torch.randperm(len(self.x), generator=random_generator(self.seed, 0))
+        rows = torch.from_numpy(self.x)[order]
+        n_held_out = min(max(1, round(self.share * len(rows))), len(rows) - 1)
+        held_out, points = rows[:n_held_out], rows[n_held_out:]
+        for name, column in zip(self.columns, points.T, strict=True):
+            if column.min() == column.max():
+                raise InputError(
+                    f"{self.source}: column {name!r} is {column[0]:g} in all {len(points)} rows to train on, "
+                    "and a density needs every column to vary: drop the column"
+                )
+        return points, held_out
+
+    @property
+    def source(self) -> str:
+        """What errors call the table."""
+        return "the array"
+
+
+class TablePoints(ArrayPoints):
+    """The rows of a table on disk, a random part of them held out.
 
     Args:
         path: of a .npy, .csv or .parquet file, see `read_table`.
         shape: of one point, [number of columns].
-        held_out: the share of the rows that is kept back, between 0 and 1.
-        batch_size, seed: as in `DataModule`; the seed draws the split too.
+        held_out, batch_size, seed: as in `ArrayPoints`.
     """
 
     def __init__(
         self, path: str, shape: Sequence[int], held_out: float = 0.1, batch_size: int = 128, seed: int = 0
     ):
-        super().__init__(shape, batch_size, seed)
         if len(shape) != 1:
             raise ValueError(f"shape must be one number, the number of columns, got {list(shape)}")
-        if not 0 < held_out < 1:
-            raise ValueError(f"held_out must be a share between 0 and 1, both excluded, got {held_out}")
-        self.path, self.share = path, held_out
+        self.path = path
+        x, columns = read_table(path, columns=shape[0])
+        super().__init__(x, columns, held_out, batch_size, seed)
 
-    def load(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "M D"]]:
-        values, names = read_table(self.path, columns=self.shape[0])
-        if len(values) < 2:
-            raise InputError(f"{self.path} has 1 row: give 2 or more, one to train on and one to hold out")
-        rows = torch.from_numpy(values)[torch.randperm(len(values), generator=random_generator(self.seed, 0))]
-        n_held_out = min(max(1, round(self.share * len(rows))), len(rows) - 1)
-        held_out, points = rows[:n_held_out], rows[n_held_out:]
-        for name, column in zip(names, points.T, strict=True):
-            if column.min() == column.max():
-                raise InputError(
-                    f"{self.path}: column {name!r} is {column[0]:g} in all {len(points)} rows to train on, and "
-                    "a density needs every column to vary: drop the column"
-                )
-        return points, held_out
+    @property
+    def source(self) -> str:
+        return self.path
 
 
 def read_table(path: str, columns: int | None = None) -> tuple[Float32[np.ndarray, "N D"], list[str]]:
-    """The numbers of a table and the names of its columns, which are "1", "2", … where it has none.
+    """The numbers of a table and the names of its columns, which are x0, x1, … where it has none.
 
     A .npy file holds an array of two dimensions; nothing pickled is read. A .csv file is separated
     by commas; if all cells of its first line are numbers, it has no header.
@@ -83,18 +119,24 @@ def read_table(path: str, columns: int | None = None) -> tuple[Float32[np.ndarra
             f"{path} has {len(names)} column{'s' * (len(names) != 1)} ({listed}), expected {columns}: "
             f"give a table with {columns}"
         )
-    if not values.size:
-        raise InputError(f"{path} has no rows: give a table with one row for each point")
-    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite and is refused below
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite and is refused
         numbers = np.array(values, dtype=np.float32)
-    bad = ~np.isfinite(numbers)
+    check_rows(numbers, names, path)
+    return numbers, names
+
+
+def check_rows(x: Float32[np.ndarray, "N D"], columns: Sequence[str], source: str) -> None:
+    """InputError if there are no rows, or a number in them is not finite."""
+    if not x.size:
+        raise InputError(f"{source} has no rows: give a table with one row for each point")
+    bad = ~np.isfinite(x)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise InputError(
-            f"{path}: {bad.any(1).sum()} of {len(bad)} rows hold a value that is missing or infinite in float32, "
-            f"the first {values[row, column]:g} in row {row + 1}, column {names[column]!r}: drop these rows or fill them in"
+            f"{source}: {bad.any(1).sum()} of {len(bad)} rows hold a value that is missing or infinite in "
+            f"float32, the first {x[row, column]:g} in row {row + 1}, column {columns[column]!r}: "
+            "drop these rows or fill them in"
         )
-    return numbers, names
 
 
 def table_shape(path: str) -> list[int]:
@@ -152,7 +194,7 @@ def _open_npy(file: Path) -> np.ndarray:
 
 def _read_npy(file: Path) -> tuple[np.ndarray, list[str]]:
     array = _open_npy(file)
-    names = [str(i + 1) for i in range(array.shape[1])]
+    names = _numbered(array.shape[1])
     if array.size and array.dtype.kind not in "biuf":
         raise _not_a_number(file, names[0], array[:, 0].tolist())
     return array, names
@@ -178,7 +220,7 @@ def _read_arrow(file: Path) -> tuple[np.ndarray, list[str]]:
 
 def _read_csv(file: Path) -> pa.Table:
     first = _first_line(file)
-    names = [str(i + 1) for i in range(len(first))] if all(map(_is_number, first)) else None
+    names = _numbered(len(first)) if all(map(_is_number, first)) else None
     # one thread: Arrow then tells the number of a bad line
     return pa.csv.read_csv(file, pa.csv.ReadOptions(use_threads=False, column_names=names))
 
@@ -186,6 +228,10 @@ def _read_csv(file: Path) -> pa.Table:
 def _first_line(file: Path) -> list[str]:
     with _explained(file), file.open(encoding="utf-8-sig", newline="") as lines:
         return next(line for line in csv.reader(lines) if line)
+
+
+def _numbered(columns: int) -> list[str]:
+    return [f"x{i}" for i in range(columns)]
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

@@ -11,7 +11,7 @@ from energy_gan.data.noisy_curve import NoisyCurve
 
 
 class TwoSpiral(NoisyCurve):
-    """x = ±(c(u) + jitter · v) + σ ε, with u uniform on [0, 1], v on [0, 1]², ε ~ N(0, I) and
+    """x = ±(c(u) + jitter · v) + σ ε, with u uniform on [0, 1], v on [0, 1]² and ε ~ N(0, I).
 
         c(u) = radius · √u · (−cos θ, sin θ),   θ = 2π · turns · √u.
 

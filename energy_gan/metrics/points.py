@@ -129,7 +129,9 @@ class PointEvaluation:
         }
 
     def _row(self, law, stream: int) -> Numbers:
-        return self(lambda x: -law.log_prob(x), lambda n: law.sample(n, self._rng(stream)), log_normalizer=0.0)
+        return self(
+            lambda x: -law.log_prob(x), lambda n: law.sample(n, self._rng(stream)), log_normalizer=0.0
+        )
 
     def _rng(self, stream: int) -> torch.Generator:
         return random_generator(self.seed, 0, stream)  # three numbers: the data were drawn with two

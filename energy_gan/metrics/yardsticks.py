@@ -78,7 +78,9 @@ class KernelEstimate:
 
     def _likeliest_bandwidth(self, scored: Float[Tensor, "M D"]) -> float:
         n, dim = self.points.shape
-        squares = torch.cdist(scored, self.points, compute_mode="donot_use_mm_for_euclid_dist").square().float()
+        squares = (
+            torch.cdist(scored, self.points, compute_mode="donot_use_mm_for_euclid_dist").square().float()
+        )
         squares[squares == 0] = math.inf  # the point itself, and its copies
 
         def likelihood(h: float) -> float:

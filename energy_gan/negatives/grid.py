@@ -28,7 +28,9 @@ class GridNegatives(NegativeSampler):
     def __init__(self, half_width: float = 4.0, cells: int = 96, reach: float = 2.0):
         super().__init__()
         if not half_width > 0 or not reach >= 1:
-            raise ValueError(f"half_width must be positive and reach at least 1, got {half_width} and {reach}")
+            raise ValueError(
+                f"half_width must be positive and reach at least 1, got {half_width} and {reach}"
+            )
         if cells < 8 or cells % 8:
             raise ValueError(f"cells must be a positive multiple of 8, got {cells}")
         corner = torch.full((2,), float(half_width))
