@@ -14,9 +14,10 @@ import re
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -26,7 +27,7 @@ from energy_gan.errors import InputError
 from energy_gan.model import Model
 
 TRUSTED = ("energy_gan", "lightning.pytorch", "torch.nn", "torch.optim")
-WITHOUT_TARGET = {"name", "seed", "run_dir"}  # the only leaves that no constructor takes
+WITHOUT_TARGET = {"name", "seed", "threads", "run_dir"}  # the only leaves that no constructor takes
 CALL_KEYS = {"_target_", "_partial_"}
 
 
@@ -36,6 +37,8 @@ def check(config: Config, trust: Sequence[str] = ()) -> None:
     Raises:
         InputError: names the first such key, its value and what was expected.
     """
+    _check_type(config.get("seed", 0), Annotated[int, Ge(0)], "seed")
+    _check_type(config.get("threads"), Annotated[int, Ge(1)] | None, "threads")
     for key, value in config.items():
         if key not in WITHOUT_TARGET:
             _check(value, key, trust)

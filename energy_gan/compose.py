@@ -14,7 +14,11 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 from yaml import YAMLError
 
 from energy_gan.errors import InputError
@@ -92,10 +96,8 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     if match := re.search(r"Could not override '(.+)'", text):
         near = _nearest(match[1], overrides)
         return f"{match[1]} is not a key of the config{near}: see `make config` for all"
-    if match := re.search(r"(?:Missing mandatory value: |full_key: )([\w.\[\]]+)", text):
-        if "issing" in text:
-            return f"{match[1]} has no value: give {match[1]}=VALUE"
-        return f"{match[1]}: {text.splitlines()[0]}"
+    if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
+        return f"{error.full_key} has no value: give {error.full_key}=VALUE"
     what = " ".join(text.split("See https")[0].split())
     return f"cannot read the overrides: {what}; write them as key=value"
 

@@ -6,8 +6,8 @@ The plane is laid out in equal blocks. The inner box, which holds the data, is d
 each block into equal fine cells. The blocks of the ring around it stay whole, one coarse cell
 each, out to `reach` times the half-width of the box: too coarse to draw an energy, they tell how
 much of its mass lies where no data is. For an integrand that is smooth on the scale of the cells
-the rule converges faster than any power of their size: with cells of half a standard deviation
-the Z of a Gaussian is exact to rounding.
+and fades out within the box the rule converges faster than any power of their size: with cells of
+half a standard deviation the Z of a Gaussian is exact to rounding.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,8 +61,7 @@ class Grid:
     ):
         if not (low < high).all():
             raise ValueError(f"the box has no area: low={low.tolist()}, high={high.tolist()}")
-        self.low, self.high, self.reach = low.double(), high.double(), reach
-        self._blocks, self._cells_per_block = tuple(blocks), tuple(cells_per_block)
+        self.low, self.high = low.double(), high.double()
         self.shape = tuple(n * k for n, k in zip(blocks, cells_per_block, strict=True))
         blocks, fine = low.new_tensor(blocks).double(), low.new_tensor(self.shape).double()
         self._cell, self._block = (self.high - self.low) / fine, (self.high - self.low) / blocks
@@ -82,9 +81,8 @@ class Grid:
         self.inner = torch.arange(len(self.centres), device=low.device) < len(cells)
 
         self.blocks = self._number(self.centres, self._outer_low, self._block, self._outer_shape)
-        self._ring_cell = torch.full(
-            (self.n_blocks,), -1, device=low.device
-        )  # of each block; −1: an inner one
+        # of each block the number of its one cell; an inner block has more, and −1 here
+        self._ring_cell = torch.full((self.n_blocks,), -1, device=low.device)
         self._ring_cell[self.blocks[~self.inner]] = torch.arange(len(cells), len(self), device=low.device)
 
     @classmethod
@@ -115,8 +113,8 @@ class Grid:
 
     @classmethod
     def around(cls, points: Float[Tensor, "N 2"]) -> "Grid":
-        """The grid for points of unknown density: 256 × 256 cells on the box of all but 0.1 % of
-        them at each end of each axis, widened by half.
+        """The grid for points of unknown density: 256 × 256 cells on a box that is half as wide again as
+        the middle 99.8 % of the points, along each axis.
         """
         low, high = points.quantile(points.new_tensor([0.001, 0.999]), dim=0)
         margin = torch.where(high > low, (high - low) / 4, 1.0)
@@ -131,15 +129,6 @@ class Grid:
         cell = torch.where(ring < 0, self._number(x, self.low, self._cell, self.shape), ring)
         within = ((x >= self._outer_low) & (x < self._outer_high)).all(dim=1)
         return torch.where(within, cell, -1)
-
-    def shifted(self, rng: torch.Generator) -> Float[Tensor, "N 2"]:
-        """The centres, all moved by one random offset, uniform within the cells.
-
-        E[Σ_c f(x_c) a_c] = ∫ f over the grid, exactly: what is trained on shifted lattices cannot
-        hide between the points of one.
-        """
-        offset = torch.rand(2, generator=rng, device=rng.device).to(self.sizes) - 0.5
-        return self.centres + offset * self.sizes
 
     def log_weights(self, log_density: Callable[[Tensor], Tensor]) -> Float[Tensor, "N"]:
         """log(p(x_c) a_c) of each cell, for a density that need not be normalised."""
@@ -156,28 +145,6 @@ class Grid:
     def block_sums(self, values: Float[Tensor, "N"]) -> Float[Tensor, "K"]:
         """The sums of the cells' values over each block."""
         return values.new_zeros(self.n_blocks).index_add_(0, self.blocks, values)
-
-    def refined_for(
-        self, energy: Callable[[Tensor], Tensor], tolerance: float = 1e-3, max_cells: int = 4_000_000
-    ) -> "Grid":
-        """This grid, its cells halved as often as log Z needs to be right to `tolerance`.
-
-        It is right when halving the cells once more does not change it. InputError where that
-        takes more than max_cells.
-        """
-        grid, log_z = self, self.log_normalizer(energy)
-        while 4 * len(grid) <= max_cells and log_z.isfinite():
-            finer = Grid(
-                grid.low, grid.high, [2 * n for n in grid._blocks], grid._cells_per_block, grid.reach
-            )
-            previous, log_z = log_z, finer.log_normalizer(energy)
-            if (log_z - previous).abs() < tolerance:
-                return grid
-            grid = finer
-        raise InputError(
-            f"log Z did not settle to {tolerance:g} with {len(grid)} cells (it is {log_z:.6g} there) and "
-            f"max_cells={max_cells}: the energy is too rough for this box; give more cells or a smaller box"
-        )
 
     @staticmethod
     def _number(x: Tensor, low: Tensor, size: Tensor, shape: tuple[int, ...]) -> Int[Tensor, "B"]:

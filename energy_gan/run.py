@@ -41,6 +41,8 @@ class Run:
         _quieten()
         check(config, trust)
         self.config, self.folder = config, Path(config["run_dir"])
+        if config["threads"]:
+            torch.set_num_threads(config["threads"])
         self.data: DataModule = data or build(config["data"], "data")
         self.data.setup()
         torch.manual_seed(config["seed"])  # the networks' first weights

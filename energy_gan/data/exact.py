@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ELEMENTS = 2**16  # of a temporary in float64: half a megabyte, which a core's cache holds
+ELEMENTS = 2**15  # of a temporary in float64: below what torch splits among threads, who would wait
 
 
-def require_positive(**arguments: float) -> None:
+def require_positive(**arguments: float | int) -> None:
     """Raises ValueError for the first argument that is not a positive finite number."""
     for name, value in arguments.items():
         if not 0 < value < math.inf:

@@ -137,13 +137,16 @@ class EnergyGAN(Method):
         if self.generator is not None:
             training = self.generator.training
             self.generator.eval()
-            samples = self.generator(self.generator.prior.sample(2))
+            draw = self.generator.draw(self.generator.prior.sample(2))
             self.generator.train(training)
+            samples = draw.samples
             if samples.shape != x.shape:
                 raise ValueError(
                     f"the generator must turn 2 latents into shape {tuple(x.shape)}, "
                     f"got {tuple(samples.shape)}"
                 )
+            if self.entropy is not None:
+                self.entropy(self.generator, draw)
         energies = self.energy(x)
         if energies.shape != (2,):
             raise ValueError(

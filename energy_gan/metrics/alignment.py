@@ -2,10 +2,12 @@
 
     KL(P ‖ Q) = Σ_c P_c log(P_c / Q_c)        TV(P, Q) = ½ Σ_c |P_c − Q_c|
 
-A law that is known by samples only has the shares n_c / N of its N samples as masses. Their noise
-makes every law look farther than it is, by about (K − 1) / 2N in KL, with K occupied cells (Miller
-& Madow, 1955), which is taken off, and by up to Σ_c √(P_c / 2πN) in TV, which is not. So TV is taken
-over the blocks of the grid, of which there are few: 200,000 samples of a law are 0.02 or less from it.
+A law that is known by samples only has the shares n_c / N of its N samples as masses, and their
+noise makes it look farther than it is. In KL, Grassberger's G(n) in place of log n takes most of
+this away: the law of four_spin, against 20,000 samples of itself in 4,700 cells, comes out at 0.194
+as it stands, 0.075 with Miller and Madow's (K − 1) / 2N taken off and 0.026 with G; against 200,000
+at 0.027, 0.007 and 0.003. In TV the noise stays, Σ √(P / 2πN) or less, but it is summed over the
+blocks of the grid, which are few: 200,000 samples of a law are 0.01 to 0.03 from it.
 """
 
 import torch
@@ -28,17 +30,27 @@ def total_variation(log_p: Float[Tensor, "N"], log_q: Float[Tensor, "N"]) -> Sca
     return (log_p.exp() - log_q.exp()).abs().sum() / 2
 
 
+def corrected_log(counts: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+    """G(n) = ψ(n) + ½ (−1)ⁿ (ψ((n + 1)/2) − ψ(n/2)), for which E[n G(n)] ≈ λ log λ if n ~ Poisson(λ).
+
+    Reference: Entropy estimates from insufficient samplings (Grassberger, 2003),
+    https://arxiv.org/abs/physics/0307138.
+    """
+    alternating = ((counts + 1) / 2).digamma() - (counts / 2).digamma()
+    return counts.digamma() + (0.5 - counts % 2) * alternating
+
+
 class SampleDivergence(Metric):
     """KL(P ‖ Q) and TV(P, Q) of the law P of the samples from a law Q known by its masses.
 
-        KL = Σ_c n_c/N log(n_c/N / Q_c) − (K − 1) / 2N,   TV = ½ Σ_b |n_b/N − Q_b|
+        KL = Σ_c n_c/N (G(n_c) − log N − log Q_c),   TV = ½ Σ_b |n_b/N − Q_b|
 
-    over the cells c and the blocks b. Samples beyond the grid are not dropped: they share one more
-    cell. Its mass is that of the least likely cell in KL, which keeps a single outlier finite and
-    makes a law that is all beyond as far as can be measured, and 0 in TV. A sample that is NaN is
-    beyond. KL at the level of cells is a lower bound for a P that is sharper than they are.
+    over the cells c and the blocks b, with G from `corrected_log`. KL at the level of cells is a
+    lower bound for a P that is sharper than they are.
 
-    Reference: Note on the bias of information estimates (Miller, 1955).
+    Samples beyond the grid, and NaN, are not dropped: they share one more cell. In KL it has the mass
+    of the least likely cell of Q, so that one outlier does not make it infinite and a law that is all
+    beyond is as far as can be told. In TV it has none.
 
     Args:
         log_masses: log Q of each cell of the grid, see `Grid.log_masses`.
@@ -62,9 +74,9 @@ class SampleDivergence(Metric):
 
     def _kl(self) -> Scalar:
         seen = self.counts > 0
-        shares = self.counts[seen].double() / self.counts.sum()
+        counts, total = self.counts[seen].double(), self.counts.sum()
         log_q = torch.cat([self.log_masses, self.log_masses.min()[None]])[seen]
-        return kl_divergence(shares.log(), log_q) - (seen.sum() - 1) / (2 * self.counts.sum())
+        return (counts / total * (corrected_log(counts) - total.log() - log_q)).sum()
 
     def _tv(self) -> Scalar:
         shares = self.counts.double() / self.counts.sum()

@@ -39,7 +39,7 @@ class HighDensityShare(Metric):
         self.total += len(samples)
 
     def compute(self) -> Scalar:
-        return self.inside / self.total
+        return self.inside.double() / self.total
 
 
 class SmallestModeShare(Metric):
@@ -63,7 +63,7 @@ class SmallestModeShare(Metric):
         self.counts += self.modes(samples).bincount(minlength=len(self.counts))
 
     def compute(self) -> Scalar:
-        return (self.counts / self.counts.sum() / self.mode_shares).min()
+        return (self.counts.double() / self.counts.sum() / self.mode_shares).min()
 
 
 def _quantile(values: Float[Tensor, "N"], level: float) -> Scalar:

@@ -1,0 +1,132 @@
+"""Every shipped config composes and builds; every mistake in one is a line that names the key."""
+
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+
+from energy_gan.build import build, check
+from energy_gan.compose import CONF, compose, options
+from energy_gan.errors import InputError
+from energy_gan.run import Run
+
+DATA = [name for name in options("data") if name != "points"]
+METHODS = list(options("method"))
+
+
+@pytest.mark.parametrize(("data", "method"), [*product(DATA, METHODS), ("points", "kim_bengio")])
+def test_every_method_builds_on_every_data_set(data, method, table):
+    given = [f"data={data}", f"method={method}", "run_dir=run"]
+    run = Run(compose([*given, f"data.path={table[0]}"] if data == "points" else given))
+    assert run.config["name"] == f"{method}/{data}"
+    assert len(run.data.points) >= 300
+    assert not Path("run").exists(), "nothing is written before training starts"
+
+
+@pytest.mark.parametrize(
+    "file", sorted(CONF.glob("experiment/*/*.yaml")), ids=lambda f: f"{f.parent.name}/{f.stem}"
+)
+def test_every_experiment_composes(file):
+    config = compose([f"experiment={file.parent.name}/{file.stem}", "run_dir=run"])
+    check(config)
+    build(config["method"], "method")
+
+
+@pytest.mark.parametrize("trainer", options("trainer"))
+def test_every_trainer_is_checked(trainer):
+    check(compose([f"trainer={trainer}", "run_dir=run"]))
+
+
+def test_the_paper_s_networks_have_the_paper_s_sizes():
+    method = build(compose(["data=four_spin", "method=kim_bengio"])["method"], "method")
+    widths = [m.weight.shape for m in method.energy.modules() if isinstance(m, torch.nn.Linear)]
+    assert widths == [(128, 2), (128, 128), (4, 128)], "2-128-128, and 4 experts"
+    widths = [m.weight.shape for m in method.generator.modules() if isinstance(m, torch.nn.Linear)]
+    assert widths == [(128, 4), (128, 128), (2, 128)], "4-128-128-2"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data=two_spirals"], "data=two_spirals is unknown: choose one of .*two_spiral"),
+        (["method=vae"], "method=vae is unknown: choose one of exact_likelihood, kim_bengio"),
+        (["data=points"], "data.path has no value: give data.path=VALUE"),
+        (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),
+        (
+            ["method.entropy_weigt=1"],
+            "method.entropy_weigt is not a key .*did you mean method.entropy_weight",
+        ),
+        (["experts=8"], "experts is not a key of the config, did you mean method.energy.experts"),
+        (["seed"], "cannot read the overrides: .*write them as key=value"),
+        (["seed=-1"], "seed=-1 is of the wrong type: expected greater than or equal to 0"),
+        (["seed=one"], "seed='one' is of the wrong type: expected a valid integer"),
+        (["data.batch_size=many"], "data.batch_size='many' is of the wrong type: expected a valid integer"),
+        (["data.batch_size=12.5"], "data.batch_size=12.5 is of the wrong type"),
+        (["data.batch_size=true"], "data.batch_size=True is of the wrong type"),
+        (["data.batch_size=1"], "data: batch_size must be at least 2"),
+        (["data.batch_size=20000"], "data.batch_size=20000 is more than the 10000 points"),
+        (["data.density.std=-0.5"], "data.density: std must be positive and finite, got -0.5"),
+        (["method.energy.experts=0"], "method.energy: experts must be at least 1, got 0"),
+        (
+            ["method.entropy.reduction=max"],
+            "method.entropy.reduction='max' is of the wrong type: expected 'sum' or 'mean'",
+        ),
+        (["method.energy_optimizer.lr=-1"], "method: Invalid learning rate: -1"),
+        (["method.energy_optimizer.lr=fast"], "method.energy_optimizer.lr='fast' is of the wrong type"),
+        (["method.generator.activation=step"], "method.generator.activation='step' is of the wrong type"),
+        (
+            ["+method.energy.depth=3"],
+            r"method.energy.depth is unknown: .*ProductOfExperts takes shape, features",
+        ),
+        (["+trainer.max_step=3"], "trainer.max_step is unknown: .*did you mean max_steps"),
+        (["trainer.max_steps=lots"], "trainer.max_steps='lots' is of the wrong type"),
+        (
+            ["method.energy._target_=os.system"],
+            r"method.energy._target_=os.system is not trusted: .*trust=\[os\]",
+        ),
+        (
+            ["method.energy._target_=energy_gan.build.instantiate"],
+            "is not a class or function of",
+        ),
+        (
+            ["method.energy._target_=torch.nn.Nothing"],
+            "method.energy._target_=torch.nn.Nothing cannot be imported",
+        ),
+        (["callbacks.report.n_samples=3"], "callbacks.report: n_samples must be at least 1000, got 3"),
+        (["method.generator.batch_norm=false"], "batch_norm=true or method.entropy=null"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(overrides, message):
+    with pytest.raises(InputError, match=message) as error:
+        Run(compose(["run_dir=run", *overrides]))
+    assert "\n" not in str(error.value)
+    assert not Path("run").exists()
+
+
+def test_a_trusted_package_may_be_a_target(monkeypatch):
+    given = ["data=four_spin", "run_dir=run", "method.energy._target_=test_build.MyEnergy"]
+    given += [
+        f"~method.energy.{key}" for key in ("shape", "features", "experts", "family", "quadratic", "linear")
+    ]
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    with pytest.raises(InputError, match=r"trust=\[test_build\]"):
+        Run(compose(given))
+    assert type(Run(compose(given), trust=["test_build"]).method.energy).__name__ == "MyEnergy"
+
+
+class MyEnergy(torch.nn.Linear):
+    """A stranger's energy."""
+
+    def __init__(self):
+        super().__init__(2, 1)
+
+    def forward(self, x):
+        return super().forward(x)[:, 0]
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys; import energy_gan.cli.train, energy_gan.compose; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
