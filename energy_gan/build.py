@@ -163,7 +163,7 @@ def newest_checkpoint(run: Path) -> Path:
     Raises:
         InputError: it is no run's folder, or nothing was saved in it.
     """
-    if not run.is_dir():
+    if not run.exists():
         raise InputError(f"RUN={run} does not exist: give a run's folder, runs/<method>/<data>/<time>")
     if not (run / "config.yaml").is_file():
         raise InputError(
@@ -209,5 +209,6 @@ def load(path: str | Path, trust: Sequence[str] = ()) -> Model:
     config = checkpoint["hyper_parameters"]
     check({"method": config["method"]}, trust)
     method = build(config["method"], "method")
+    method.save_hyperparameters(config)
     method.load_state_dict(checkpoint["state_dict"])
     return Model(method.eval())

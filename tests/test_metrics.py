@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 from energy_gan.data.density import Density
-from energy_gan.metrics.alignment import SampleDivergence, corrected_log, kl_divergence, total_variation
+from energy_gan.metrics.alignment import SampleDivergence, kl_divergence, total_variation
 from energy_gan.metrics.distances import SlicedWasserstein
 from energy_gan.metrics.modes import HighDensityShare, SmallestModeShare
 from energy_gan.metrics.points import PointEvaluation
@@ -67,18 +67,6 @@ def test_empty_cells_add_nothing_and_forbidden_ones_make_kl_infinite():
     assert kl_divergence(half * math.nan, quarter).isnan()
 
 
-def test_corrected_log_is_nearly_unbiased_for_poisson_counts():
-    assert corrected_log(torch.tensor([1.0], dtype=torch.float64)).item() == pytest.approx(
-        -0.5772156649 - math.log(2)
-    )
-    n = torch.arange(1, 200).double()
-    for rate in (0.5, 2.0, 10.0):
-        weights = (n * math.log(rate) - rate - (n + 1).lgamma()).exp()
-        error = (weights * n * corrected_log(n)).sum().item() - rate * math.log(rate)
-        plain = (weights * n * n.log()).sum().item() - rate * math.log(rate)
-        assert abs(error) < min(0.25, plain / 2)
-
-
 def test_samples_of_a_law_are_close_to_it_and_the_correction_is_why():
     masses = BOX.log_masses(PAIR.log_prob)
     divergence = SampleDivergence(BOX, masses)
@@ -86,8 +74,8 @@ def test_samples_of_a_law_are_close_to_it_and_the_correction_is_why():
     shares = divergence.counts[:-1] / divergence.counts.sum()
     plain = kl_divergence(shares.double().log(), masses).item()
     result = divergence.compute()
-    assert abs(result["kl"].item()) < 0.005
-    assert plain > 0.01
+    assert abs(result["kl"].item()) < 0.01
+    assert plain > 2.5 * abs(result["kl"].item())
     assert result["tv"].item() < 0.02
 
 

@@ -23,7 +23,7 @@ class SaveCheckpoints(Checkpoint):
         self.folder, self.every_n_steps, self.keep = Path(folder), every_n_steps, keep
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
-        if pl_module.step % self.every_n_steps == 0:
+        if pl_module.step % self.every_n_steps == 0 and pl_module.step != trainer.max_steps:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Method) -> None:

@@ -19,7 +19,7 @@ Map = Float[np.ndarray, "H W"]
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 
 
-def samples(data: Points2, generated: Points2 | None, box: Box) -> Figure:
+def samples(data: Points2, generated: Float[np.ndarray, "M 2"] | None, box: Box) -> Figure:
     """Data and samples on the same axes, the left half of the paper's Figure 2."""
     panels = {"data": (data, DATA)} | ({"generator": (generated, GENERATOR)} if generated is not None else {})
     figure = Figure(figsize=(4.2 * len(panels), 4.4), layout="constrained")
@@ -72,7 +72,7 @@ def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
     return figure
 
 
-def curves(runs: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str]) -> Figure:
+def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], names: Sequence[str]) -> Figure:
     """Numbers by step, a panel each, one line a run. Rows are {"step": …, name: value, …}."""
     names = [n for n in names if any(n in row for history in runs.values() for row in history)]
     columns = min(3, max(1, len(names)))

@@ -53,7 +53,7 @@ class PointReport(Callback):
         every_n_steps: int = 500,
         draw_every_n_steps: int = 2000,
         n_samples: int = 200_000,
-        n_samples_during: int = 20_000,
+        n_samples_during: int = 50_000,
         seed: int = 0,
     ):
         for name, value in (("every_n_steps", every_n_steps), ("draw_every_n_steps", draw_every_n_steps)):
