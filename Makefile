@@ -61,3 +61,7 @@ test: .venv/.made ## The tests, under 5 minutes on 2 cores
 .PHONY: lint
 lint: .venv/.made ## Style and names
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+.PHONY: clean
+clean: ## Remove the environment and caches; runs stay
+	rm -rf .venv .pytest_cache .ruff_cache dist *.egg-info

@@ -1,11 +1,19 @@
 """The doors. What they share: a user's mistake is one line on standard error and exit status 2."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from energy_gan.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str):
+        raise InputError(f"{message}; `python -m energy_gan.cli.{self.prog} --help` lists what it takes")
 
 
 def door(main: Callable[[], Any]) -> None:

@@ -1,16 +1,15 @@
 """Compare finished runs: a table, and their curves in one picture."""
 
-import argparse
 import time
 from pathlib import Path
 
-from energy_gan.cli import door
+from energy_gan.cli import Parser, door
 from energy_gan.cli.tables import read_metrics, table
 from energy_gan.errors import InputError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("compare", description=__doc__)
+    parser = Parser("compare", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
     parser.add_argument("--out", type=Path, help="the picture, .png (runs/compare/<time>.png)")
     given = parser.parse_args()

@@ -7,15 +7,13 @@ many rows or of one, also log p(row) − log p(other row): how much likelier one
 import argparse
 from pathlib import Path
 
-from energy_gan.cli import door
+from energy_gan.cli import Parser, door
 from energy_gan.cli.tables import check_writable, write_table
 from energy_gan.errors import InputError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        "energy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("energy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the run's folder or a checkpoint of it")
     parser.add_argument("--input", required=True, help="a table: .csv, .npy or .parquet")
     parser.add_argument("--versus", help="a second table, to compare row by row")

@@ -1,14 +1,13 @@
 """Measure and draw a run anew, from its last checkpoint: `python -m energy_gan.cli.evaluate RUN`."""
 
-import argparse
 from pathlib import Path
 
-from energy_gan.cli import door
+from energy_gan.cli import Parser, door
 from energy_gan.cli.train import split_trust
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("evaluate", description=__doc__)
+    parser = Parser("evaluate", description=__doc__)
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. callbacks.report.seed=1")
     given = parser.parse_args()

@@ -1,14 +1,13 @@
 """Go on with a run that was cut short: `python -m energy_gan.cli.resume RUN [key=value …]`."""
 
-import argparse
 from pathlib import Path
 
-from energy_gan.cli import door
+from energy_gan.cli import Parser, door
 from energy_gan.cli.train import split_trust
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("resume", description=__doc__)
+    parser = Parser("resume", description=__doc__)
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. trainer.max_steps=12000")
     given = parser.parse_args()

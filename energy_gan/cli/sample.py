@@ -1,14 +1,13 @@
 """Draw samples from a run's generator: `python -m energy_gan.cli.sample RUN --n 1000 --out FILE`."""
 
-import argparse
 from pathlib import Path
 
-from energy_gan.cli import door
+from energy_gan.cli import Parser, door
 from energy_gan.cli.tables import check_writable, write_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("sample", description=__doc__)
+    parser = Parser("sample", description=__doc__)
     parser.add_argument("run", type=Path, help="the run's folder or a checkpoint of it")
     parser.add_argument("--n", type=int, default=1000, help="how many (1000)")
     parser.add_argument("--out", type=Path, default=Path("samples.csv"), help=".csv, .npy or .parquet")

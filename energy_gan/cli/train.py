@@ -5,7 +5,7 @@ import secrets
 import time
 from pathlib import Path
 
-from energy_gan.cli import door
+from energy_gan.cli import Parser, door
 from energy_gan.compose import Config, compose, options
 from energy_gan.errors import InputError
 
@@ -24,7 +24,7 @@ Every setting is a key of the config, given as key=value:
 
 def arguments() -> argparse.Namespace:
     listed = {group: ", ".join(options(group)) for group in ("data", "method")}
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "train",
         description=DESCRIPTION.format(**listed),
         formatter_class=argparse.RawDescriptionHelpFormatter,
