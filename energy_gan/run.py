@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -41,7 +42,7 @@ class Run:
         _quieten()
         check(config, trust)
         self.config, self.folder = config, Path(config["run_dir"])
-        if config["threads"]:
+        if config.get("threads"):
             torch.set_num_threads(config["threads"])
         self.data: DataModule = data or build(config["data"], "data")
         self.data.setup()
@@ -49,10 +50,21 @@ class Run:
         self.method = _method(config["method"], parts)
         self.method.save_hyperparameters({**config, "columns": self.data.columns})
         self.callbacks = {k: c for k, c in build(config["callbacks"], "callbacks").items() if c}
-        loggers = [x for x in build(config["logger"], "logger").values() if x]
-        self.trainer: Trainer = build(config["trainer"], "trainer")(
-            callbacks=list(self.callbacks.values()), logger=loggers
-        )
+        if "report" in self.callbacks:
+            self.callbacks["report"].prepare(self.data)
+        self.trainer = self._trainer()
+
+    def _trainer(self) -> Trainer:
+        if self.config["trainer"]["max_steps"] < 1:
+            raise InputError(
+                f"trainer.max_steps={self.config['trainer']['max_steps']} trains nothing: give at least 1"
+            )
+        loggers = [logger for logger in build(self.config["logger"], "logger").values() if logger]
+        trainer = build(self.config["trainer"], "trainer")
+        try:
+            return trainer(callbacks=list(self.callbacks.values()), logger=loggers)
+        except (MisconfigurationException, ValueError) as error:
+            raise InputError(f"trainer: {error}") from error
 
     def create(self) -> None:
         """Make the run's folder, with the resolved config in it."""

@@ -96,6 +96,11 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
             "method.energy._target_=torch.nn.Nothing cannot be imported",
         ),
         (["callbacks.report.n_samples=3"], "callbacks.report: n_samples must be at least 1000, got 3"),
+        (["+experts=3"], "experts=3 is unknown: it belongs to no part of the config"),
+        (["+callbacks.progres=3"], "callbacks.progres=3 is unknown"),
+        (["trainer.max_steps=0"], "trainer.max_steps=0 trains nothing: give at least 1"),
+        (["trainer=gpu"], "trainer: .*(No supported gpu backend|CUDAAccelerator)"),
+        (["data.density.jitter=0.001", "data.density.std=0.0001"], "asks for .* cells, over max_cells"),
         (["method.generator.batch_norm=false"], "batch_norm=true or method.entropy=null"),
     ],
 )

@@ -14,6 +14,7 @@ from energy_gan.generator_terms.batch_norm_entropy import BatchNormEntropy
 from energy_gan.generators.base import Generator, NormalPrior, UniformPrior
 from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.negatives.grid import GridNegatives
 from energy_gan.objectives import classifier, maximum_likelihood
 
 ADAGRAD = partial(torch.optim.Adagrad, lr=0.01)
@@ -210,9 +211,16 @@ def test_impossible_settings_are_refused_at_construction(settings, message):
 
 
 def test_parts_that_do_not_fit_are_refused_at_construction():
-    linear = torch.nn.Sequential(torch.nn.Linear(2, 1))  # (B, 1) instead of (B,)
-    with pytest.raises(ValueError, match=r"one number a point, \(2,\), got \(2, 1\)"):
-        EnergyGAN([2], linear, ADAGRAD)
+    energy = ProductOfExperts([2], MLPFeatures([2]), 4)
+    generator = Generator(torch.nn.Linear(3, 2), NormalPrior(3))
+    column = torch.nn.Sequential(torch.nn.Linear(2, 1))  # (B, 1) instead of (B,)
+    with pytest.raises(ValueError, match=r"one number a point, must have shape \(2,\) here, got \(2, 1\)"):
+        EnergyGAN([2], column, ADAGRAD, generator, ADAGRAD)
     wide = Generator(torch.nn.Linear(3, 5), NormalPrior(3))
-    with pytest.raises(ValueError, match=r"must turn 2 latents into shape \(2, 2\), got \(2, 5\)"):
-        EnergyGAN([2], MLPFeatures([2]), ADAGRAD, wide, ADAGRAD)
+    with pytest.raises(ValueError, match=r"samples must have shape \(2, 2\) here, got \(2, 5\)"):
+        EnergyGAN([2], energy, ADAGRAD, wide, ADAGRAD)
+    with pytest.raises(ValueError, match="the negatives must come from elsewhere, got GeneratorNegatives"):
+        EnergyGAN([2], energy, ADAGRAD)
+    three = ProductOfExperts([3], MLPFeatures([3]), 4)
+    with pytest.raises(ValueError, match=r"the negatives must have shape \(4288, 3\) here, got \(4288, 2\)"):
+        EnergyGAN([3], three, ADAGRAD, negatives=GridNegatives(cells=64, reach=2.0))

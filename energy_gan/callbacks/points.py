@@ -70,7 +70,6 @@ class PointReport(Callback):
     # ---- when
 
     def on_fit_start(self, trainer: Trainer, pl_module: Method) -> None:
-        self.prepare(trainer.datamodule)
         self._started = time.monotonic() - self.seconds
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
@@ -98,9 +97,15 @@ class PointReport(Callback):
     # ---- what
 
     def prepare(self, data: DataModule) -> None:
-        """Take the data to measure against."""
+        """Take the data to measure against.
+
+        Raises:
+            InputError: they are too fine for a grid.
+        """
         self.data = data
         self.evaluation = PointEvaluation(data.points, data.held_out, data.density, self.n_samples, self.seed)
+        if self.evaluation.in_plane:
+            self.evaluation.grid  # noqa: B018, made once, now rather than in the middle of a run
 
     def measure(self, model: Model, n_samples: int | None = None) -> dict[str, float]:
         """How far data, energy and generator agree, by the names in `metrics/points.py`."""

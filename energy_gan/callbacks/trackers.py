@@ -19,3 +19,4 @@ class Wandb(WandbLogger):
         mode = os.environ.get("WANDB_MODE", "offline")
         name = "/".join(Path(run_dir).parts[-3:])
         super().__init__(project=project, name=name, save_dir=run_dir, offline=mode != "online", mode=mode)
+        self._wandb_init.pop("anonymous", None)  # W&B warns of it, whatever its value

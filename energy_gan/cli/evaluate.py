@@ -22,7 +22,6 @@ def main() -> None:
     checkpoint = read_checkpoint(newest_checkpoint(given.run))
     run = Run(read_config(given.run, overrides), trust)
     report = run.callbacks["report"]
-    report.prepare(run.data)
     report.conclude(model, checkpoint)
     print(summary(given.run))
 

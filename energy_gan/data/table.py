@@ -156,12 +156,12 @@ def table_shape(path: str) -> list[int]:
 
 def _file(path: str) -> Path:
     file = Path(path)
-    formats = "a .npy, .csv or .parquet file"
+    formats = f"a {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]} file"
     if file.is_dir():
         raise InputError(f"{path} is a folder: give the path of {formats}")
     if not file.is_file():
         raise InputError(f"{path} does not exist (looked in {Path.cwd()}): give the path of {formats}")
-    if _ending(file) not in (".npy", ".csv", ".parquet"):
+    if _ending(file) not in ENDINGS:
         raise InputError(f"{path} is of an unknown kind, {file.suffix or 'no ending'}: give {formats}")
     if not file.stat().st_size:
         raise InputError(f"{path} is an empty file: give a table with one row for each point")
@@ -177,6 +177,8 @@ def _explained(file: Path) -> Iterator[None]:
     """What a library raises on a damaged file becomes one line for the user."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # NumPy and Arrow raise whatever the damaged bytes lead to
         said = " ".join(str(error).split()).rstrip(".")
         raise InputError(
@@ -227,7 +229,14 @@ def _read_csv(file: Path) -> pa.Table:
 
 def _first_line(file: Path) -> list[str]:
     with _explained(file), file.open(encoding="utf-8-sig", newline="") as lines:
-        return next(line for line in csv.reader(lines) if line)
+        first = next((line for line in csv.reader(lines) if line), [])
+    if not first:
+        raise InputError(f"{file} has no rows: give a table with one row for each point")
+    if len(first) == 1 and any(mark in first[0] for mark in ";\t"):
+        raise InputError(
+            f"{file}: its first line, {first[0]!r}, has no comma: separate the columns by commas"
+        )
+    return first
 
 
 def _numbered(columns: int) -> list[str]:
@@ -255,7 +264,7 @@ def _is_number(value: Any) -> bool:
 
 def _not_a_number(file: Path, name: str, values: list[Any]) -> InputError:
     """The error for a column of text, dates, lists …, whose first value is named that is no number."""
-    row = next((i for i, value in enumerate(values) if not _is_number(value)), 0)
+    row = next((i for i, value in enumerate(values) if value is not None and not _is_number(value)), 0)
     return InputError(
         f"{file}: row {row + 1}, column {name!r} holds {values[row]!r}, expected a number: "
         "drop the column or turn it into numbers"

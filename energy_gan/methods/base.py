@@ -82,8 +82,9 @@ class Method(LightningModule, ABC):
 
     @property
     def logs_now(self) -> bool:
-        """True in those steps whose values are logged."""
-        return self.step % self.trainer.log_every_n_steps == 0
+        """True in those steps whose values are logged; never if log_every_n_steps is 0."""
+        every = self.trainer.log_every_n_steps
+        return every > 0 and self.step % every == 0
 
     def configure_optimizers(self):
         return [p.optimizer for p in self.players], [p.schedule for p in self.players if p.schedule]

@@ -71,6 +71,10 @@ class EnergyGAN(Method):
         self.energy, self.generator, self.entropy = energy, generator, entropy
         self.negatives, self.objective = negatives or GeneratorNegatives(), objective
         self.entropy_weight, self.same_latents = entropy_weight, same_latents
+        if generator is None and isinstance(self.negatives, GeneratorNegatives):
+            raise ValueError(
+                "without a generator the negatives must come from elsewhere, got GeneratorNegatives"
+            )
         self._check_parts()
 
         self.players = [
@@ -132,24 +136,23 @@ class EnergyGAN(Method):
 
     @torch.no_grad()
     def _check_parts(self) -> None:
-        """Run two points through every part, so that shapes that do not fit are an error here."""
-        x = torch.zeros(2, *self.shape)
+        """Run two points through every part, so that parts that do not fit are an error here."""
+        x, draw = torch.zeros(2, *self.shape), None
         if self.generator is not None:
             training = self.generator.training
             self.generator.eval()
             draw = self.generator.draw(self.generator.prior.sample(2))
             self.generator.train(training)
-            samples = draw.samples
-            if samples.shape != x.shape:
-                raise ValueError(
-                    f"the generator must turn 2 latents into shape {tuple(x.shape)}, "
-                    f"got {tuple(samples.shape)}"
-                )
+            _expect("the generator's samples", draw.samples.shape, x.shape)
             if self.entropy is not None:
                 self.entropy(self.generator, draw)
-        energies = self.energy(x)
-        if energies.shape != (2,):
-            raise ValueError(
-                f"the energy must turn shape {tuple(x.shape)} into one number a point, (2,), "
-                f"got {tuple(energies.shape)}"
-            )
+        _expect("the energy, one number a point,", self.energy(x).shape, x.shape[:1])
+        negatives = self.negatives(self.energy, draw).samples
+        _expect("the negatives", negatives.shape, (len(negatives), *self.shape))
+
+
+def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:
+    if tuple(given) != tuple(expected):
+        raise ValueError(
+            f"{what} must have shape {tuple(expected)} here, got {tuple(given)}: the parts do not fit"
+        )
