@@ -7,6 +7,7 @@ else the one for that kind of data. A mistake is one line that names what there 
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         InputError: an unknown name, key or option, a missing or unreadable value.
     """
     OmegaConf.register_new_resolver("table_shape", _table_shape, replace=True)
+    OmegaConf.register_new_resolver("at_least", lambda n, shape: max(n, prod(shape)), replace=True)
     overrides = [*overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
         overrides.append(f"experiment={recipe}")

@@ -63,29 +63,37 @@ def test_the_sampler_draws_from_the_density(density):
     many = masses * n > 10
     chi2 = ((counts - masses * n)[many].square() / (masses * n)[many]).sum().item()
     freedom = int(many.sum())
-    assert abs(chi2 - freedom) < 5 * math.sqrt(2 * freedom) + 0.02 * freedom
+    assert abs(chi2 - freedom) < 5 * math.sqrt(2 * freedom)
     assert counts[~many].sum() / n < masses[~many].sum() + 0.005
 
 
 def test_the_entropy_of_samples_is_that_of_the_grid(density):
-    _, log_weights = log_masses(density)
-    log_p = density.log_prob(density.sample(20_000, random_generator(2)))
-    grid, _ = log_masses(density)
-    log_density = log_weights - grid.log_areas
+    grid, log_weights = log_masses(density)
     masses = log_weights.exp()
-    entropy = -torch.where(masses > 0, masses * log_density, 0.0).sum().item()
+    entropy = -torch.where(masses > 0, masses * (log_weights - grid.log_areas), 0.0).sum().item()
+    log_p = density.log_prob(density.sample(20_000, random_generator(2)))
     error = log_p.std().item() / math.sqrt(len(log_p))
-    assert -log_p.mean().item() == pytest.approx(entropy, abs=4 * error + 2e-3)
+    assert -log_p.mean().item() == pytest.approx(entropy, abs=4 * error + 1e-5)
 
 
 def test_modes_have_their_shares(density):
-    n = 50_000
-    counts = density.modes(density.sample(n, random_generator(3))).bincount(
-        minlength=len(density.mode_shares)
-    )
+    n, n_modes = 200_000, len(density.mode_shares)
+    counts = density.modes(density.sample(n, random_generator(3))).bincount(minlength=n_modes)
     assert density.mode_shares.sum().item() == pytest.approx(1)
     error = (density.mode_shares * (1 - density.mode_shares) / n).sqrt()
-    assert ((counts / n - density.mode_shares).abs() < 4.5 * error + 1e-3).all()
+    assert ((counts / n - density.mode_shares).abs() < 4.5 * error).all()
+
+
+def test_a_point_far_away_is_unlikely_and_has_a_mode(density):
+    x = torch.tensor([[1e3, -2.0], [-1e20, 1e20]])
+    assert (density.log_prob(x) < -1e4).all()
+    assert ((density.modes(x) >= 0) & (density.modes(x) < len(density.mode_shares))).all()
+
+
+def test_the_precision_is_that_of_float64(density):
+    x = density.sample(100, random_generator(6))
+    assert density.log_prob(x).dtype == torch.float32
+    assert torch.equal(density.log_prob(x.double()).float(), density.log_prob(x))
 
 
 def test_the_seed_fixes_the_points_and_the_scale_is_one(density):

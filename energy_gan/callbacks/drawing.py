@@ -103,7 +103,8 @@ def marginals(
 ) -> Figure:
     """Every pair of the first few dimensions: data below the diagonal, samples above, both on it."""
     shown = min(data.shape[1], most)
-    figure = Figure(figsize=(2.1 * shown + 1, 2.1 * shown + 0.6), layout="constrained")
+    side = max(2.1, 5 / shown)  # inches of a panel
+    figure = Figure(figsize=(side * shown + 1, side * shown + 0.6), layout="constrained")
     grid = figure.subplots(shown, shown, squeeze=False)
     sets = [(data, DATA)] + ([(generated, GENERATOR)] if generated is not None else [])
     limits = np.quantile(data[:, :shown], [0.001, 0.999], axis=0).T
@@ -125,9 +126,9 @@ def marginals(
         axes.tick_params(labelsize=6)
         if i == shown - 1:
             axes.set_xlabel(names[j], fontsize=8)
-        if j == 0:
+        if j == 0 < i:
             axes.set_ylabel(names[i], fontsize=8)
-    figure.suptitle("data (red, below) and generator (blue, above)" if len(sets) > 1 else "data", fontsize=10)
+    figure.suptitle("data red, generator blue" if len(sets) > 1 else "data", fontsize=10)
     return figure
 
 

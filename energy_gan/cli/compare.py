@@ -10,7 +10,7 @@ from energy_gan.errors import InputError
 
 def main() -> None:
     parser = Parser("compare", description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folders of finished runs")
     parser.add_argument("--out", type=Path, help="the picture, .png (runs/compare/<time>.png)")
     given = parser.parse_args()
     out = given.out or Path("runs/compare", f"{time.strftime('%Y-%m-%d_%H-%M-%S')}.png")

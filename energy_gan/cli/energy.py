@@ -14,7 +14,7 @@ from energy_gan.errors import InputError
 
 def main() -> None:
     parser = Parser("energy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="the run's folder or a checkpoint of it")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder or a checkpoint of it")
     parser.add_argument("--input", required=True, help="a table: .csv, .npy or .parquet")
     parser.add_argument("--versus", help="a second table, to compare row by row")
     parser.add_argument("--out", type=Path, default=Path("energies.csv"), help=".csv, .npy or .parquet")

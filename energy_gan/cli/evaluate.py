@@ -8,7 +8,7 @@ from energy_gan.cli.train import split_trust
 
 def main() -> None:
     parser = Parser("evaluate", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. callbacks.report.seed=1")
     given = parser.parse_args()
     overrides, trust = split_trust(given.overrides)

@@ -8,7 +8,7 @@ from energy_gan.cli.tables import check_writable, write_table
 
 def main() -> None:
     parser = Parser("sample", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run's folder or a checkpoint of it")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder or a checkpoint of it")
     parser.add_argument("--n", type=int, default=1000, help="how many (1000)")
     parser.add_argument("--out", type=Path, default=Path("samples.csv"), help=".csv, .npy or .parquet")
     parser.add_argument("--seed", type=int, default=0)
