@@ -3,13 +3,12 @@
 `B` is the batch, `*S` the shape of one point or image, `L` the latent dimension, `N` any count.
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 Points = Float[Tensor, "B *S"]
 Energies = Float[Tensor, "B"]
 Latents = Float[Tensor, "B L"]
 Scalar = Float[Tensor, ""]
-Labels = Int[Tensor, "B"]
 
-__all__ = ["Energies", "Labels", "Latents", "Points", "Scalar"]
+__all__ = ["Energies", "Latents", "Points", "Scalar"]

@@ -44,6 +44,20 @@ def test_training_leaves_a_whole_run_behind(open_door):
     assert list((run / "wandb").glob("offline-run-*"))
 
 
+def test_an_energy_without_a_quadratic_term_is_labelled(open_door):
+    few = ["data=eight_gaussians", "data.density.std=0.2", "method.energy.quadratic=null", *FEW, *QUICK]
+    assert "Not integrable by construction" in open_door("train", *few, "run_dir=run")[1]
+    assert json.loads(Path("run/metrics.json").read_text())["integrable"] is False
+
+
+def test_the_exact_likelihood_stands_beside_other_runs_on_the_same_data(open_door):
+    few = ["data=eight_gaussians", "data.density.std=0.2", *FEW, *QUICK]
+    assert "exact likelihood" not in open_door("train", *few, "seed=1")[1]
+    assert open_door("train", *few, "method=exact_likelihood")[0] == 0
+    assert "\nexact likelihood" in open_door("train", *few, "seed=2")[1]
+    assert "\nexact likelihood" not in open_door("train", *few, "data.density.radius=1.5")[1]
+
+
 def test_the_trackers_see_one_x_axis(finished_run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -141,6 +141,14 @@ def test_every_weight_moves():
     assert not still, f"never moved: {still}"
 
 
+def test_the_classifier_is_an_interchangeable_objective():
+    method = small_method(objective=classifier)
+    before = parameters(method.energy)
+    fit(method, 3)
+    assert 0 < method.reported["train/positive_phase"] + method.reported["train/negative_phase"] < 2
+    assert not equal(before, parameters(method.energy))
+
+
 @pytest.mark.parametrize(("energy_steps", "generator_steps"), [(1, 1), (3, 2)])
 def test_one_batch_is_one_step(energy_steps, generator_steps):
     method = small_method(energy_steps=energy_steps, generator_steps=generator_steps)

@@ -86,7 +86,7 @@ class PointReport(Callback):
         self.seconds = time.monotonic() - self._started
         self.note(trainer, pl_module, self.measure(Model(pl_module)))
         self.show(trainer, pl_module)
-        self.write(pl_module.hparams)
+        self.write(Model(pl_module))
 
     def state_dict(self) -> dict:
         return {"history": self.history, "seconds": self.seconds}
@@ -119,13 +119,15 @@ class PointReport(Callback):
         for logger in trainer.loggers:
             logger.log_metrics({f"val/{name}": value for name, value in metrics.items()}, step=method.step)
 
-    def write(self, config: Mapping[str, Any]) -> None:
+    def write(self, model: Model) -> None:
         """metrics.json, whole or not at all."""
+        config = model.method.hparams
         report = {
             "name": config["name"],
             "seed": config["seed"],
             "step": self.history[-1]["step"],
             "seconds": round(self.seconds, 1),
+            "integrable": model.integrable,
             "metrics": {k: v for k, v in self.history[-1].items() if "/" not in k and k != "step"},
             "yardsticks": self.evaluation.yardsticks(),
             "history": self.history,
@@ -141,7 +143,7 @@ class PointReport(Callback):
         self.history = [row for row in self.history if row["step"] < checkpoint["global_step"]]
         self.history.append({"step": checkpoint["global_step"], **self.measure(model)})
         self.draw(model)
-        self.write(checkpoint["hyper_parameters"])
+        self.write(model)
 
     # ---- pictures
 

@@ -13,6 +13,11 @@ next     make sample RUN={run} N=1000 OUT=samples.csv
          make energy RUN={run} INPUT=points.csv OUT=energies.csv
          make compare RUNS='{run} …'"""
 
+NOT_INTEGRABLE = (
+    "Not integrable by construction (no quadratic term, or unbounded features): log Z and all that rests "
+    "on it hold on the grid only."
+)
+
 
 def summary(run: Path) -> str:
     """The table and the next commands of a finished run."""
@@ -22,6 +27,8 @@ def summary(run: Path) -> str:
         rows["exact likelihood"] = limit
     rows |= report["yardsticks"]
     head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
+    if not report["integrable"]:
+        head += "\n" + NOT_INTEGRABLE
     return f"\n{head}\n\n{table(rows)}\n\n{NEXT.format(run=run)}"
 
 
