@@ -20,3 +20,10 @@ class Wandb(WandbLogger):
         name = "/".join(Path(run_dir).parts[-3:])
         super().__init__(project=project, name=name, save_dir=run_dir, offline=mode != "online", mode=mode)
         self._wandb_init.pop("anonymous", None)  # W&B warns of it, whatever its value
+
+    def finalize(self, status: str) -> None:
+        """End the W&B run with the training, so that the next one in this process is another."""
+        super().finalize(status)
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=int(status != "success"))
+            self._experiment = None
