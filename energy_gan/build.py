@@ -134,6 +134,7 @@ def _check_type(value: Any, annotation: Any, key: str) -> None:
         )
     except ValidationError as error:
         wanted = dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors())
+        wanted = [text.replace("an instance of Sequence", "a list") for text in wanted]
         raise InputError(f"{key}={value!r} is of the wrong type: expected {' or '.join(wanted)}") from error
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
@@ -42,7 +43,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     """
     OmegaConf.register_new_resolver("table_shape", _table_shape, replace=True)
     OmegaConf.register_new_resolver("at_least", lambda n, shape: max(n, prod(shape)), replace=True)
-    overrides = [*overrides]
+    overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
         overrides.append(f"experiment={recipe}")
     try:
@@ -56,6 +57,18 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     except (HydraException, OmegaConfBaseException, OSError) as error:
         raise InputError(_explain(error, overrides)) from error
     return config
+
+
+def _quoted(override: str) -> str:
+    """The override, its value in quotes if Hydra's grammar cannot read it: a path with = or ' in it."""
+    key, equals, value = override.partition("=")
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        if equals and key.isprintable() and not value.startswith(("'", '"')):
+            escaped = value.replace("'", "\\'")
+            return f"{key}='{escaped}'"
+    return override
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str | None:

@@ -5,6 +5,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -60,6 +61,8 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
             "method.entropy_weigt is not a key .*did you mean method.entropy_weight",
         ),
         (["experts=8"], "experts is not a key of the config, did you mean method.energy.experts"),
+        (["method.energy.features.hidden=64"], "hidden=64 is of the wrong type: expected a list"),
+        (["data.batch_size=[1"], r"data.batch_size='\[1' is of the wrong type"),
         (["seed"], "cannot read the overrides: .*write them as key=value"),
         (["seed=-1"], "seed=-1 is of the wrong type: expected greater than or equal to 0"),
         (["seed=one"], "seed='one' is of the wrong type: expected a valid integer"),
@@ -109,6 +112,12 @@ def test_a_mistake_is_one_line_that_names_it(overrides, message):
         Run(compose(["run_dir=run", *overrides]))
     assert "\n" not in str(error.value)
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("name", ["a=b.npy", "it's.npy", "two words.npy", "[1].npy", "Umlaut ä.npy"])
+def test_any_file_name_will_do(name, table):
+    np.save(name, table[1])
+    assert compose(["data=points", f"data.path={name}"])["data"]["shape"] == [3]
 
 
 def test_a_trusted_package_may_be_a_target(monkeypatch):

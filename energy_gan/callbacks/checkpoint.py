@@ -1,5 +1,6 @@
 """Checkpoints by step, each ready to sample from."""
 
+import sys
 from pathlib import Path
 
 from lightning import Trainer
@@ -28,6 +29,18 @@ class SaveCheckpoints(Checkpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: Method) -> None:
         self.save(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: Method, exception: BaseException) -> None:
+        if isinstance(exception, KeyboardInterrupt):
+            kept = [
+                path.stem.removeprefix("step_").lstrip("0") for path in sorted(self.folder.glob("step_*"))
+            ]
+            told = (
+                f"go on from step {kept[-1]} with `make resume RUN={self.folder.parent}`"
+                if kept
+                else "no checkpoint yet"
+            )
+            print(f"\ninterrupted at step {pl_module.step}: {told}", file=sys.stderr)
 
     def save(self, trainer: Trainer, method: Method) -> None:
         """Write the checkpoint whole or not at all, then delete those that are not kept."""
