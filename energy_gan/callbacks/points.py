@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -196,12 +197,22 @@ class PointReport(Callback):
         return left, right, bottom, top
 
     def _maps(self, model: Model, box: drawing.Box) -> dict[str, np.ndarray]:
-        left, right, bottom, top = box
-        x = torch.linspace(left, right, MAP_CELLS)
-        y = torch.linspace(bottom, top, MAP_CELLS)
-        points = torch.cartesian_prod(x, y).reshape(MAP_CELLS, MAP_CELLS, 2).transpose(0, 1).reshape(-1, 2)
-        log_p = -model.energy(points) - self.evaluation.log_normalizer(model.energy)
-        maps = {"energy: log p = −E(x) − log Z": log_p}
+        log_p = -model.energy(self._raster(box)) - self.evaluation.log_normalizer(model.energy)
+        maps = {"energy: log p = −E(x) − log Z": log_p.reshape(MAP_CELLS, MAP_CELLS).numpy()}
         if self.data.density is not None:
-            maps["true log p"] = self.data.density.log_prob(points)
-        return {title: m.reshape(MAP_CELLS, MAP_CELLS).numpy() for title, m in maps.items()}
+            maps["true log p"] = self._truth
+        return maps
+
+    @cached_property
+    def _truth(self) -> np.ndarray:
+        log_p = self.data.density.log_prob(self._raster(self._box()))
+        return log_p.reshape(MAP_CELLS, MAP_CELLS).numpy()
+
+    @staticmethod
+    def _raster(box: drawing.Box) -> torch.Tensor:
+        """Points row by row, the lowest row first."""
+        left, right, bottom, top = box
+        y, x = torch.meshgrid(
+            torch.linspace(bottom, top, MAP_CELLS), torch.linspace(left, right, MAP_CELLS), indexing="ij"
+        )
+        return torch.stack([x, y], dim=-1).reshape(-1, 2)
