@@ -80,9 +80,9 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], names: Seque
     figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes, name in zip(panels, names, strict=False):
-        for run, history in runs.items():
-            pairs = [(row["step"], row[name]) for row in history if name in row]
-            axes.plot(*zip(*pairs, strict=True), marker=".", linewidth=1.2, label=run) if pairs else None
+        for number, (run, history) in enumerate(runs.items()):
+            pairs = np.array([(row["step"], row[name]) for row in history if name in row]).reshape(-1, 2)
+            axes.plot(*pairs.T, marker=".", linewidth=1.2, color=f"C{number}", label=run)
         axes.set_title(name, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
@@ -90,7 +90,7 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], names: Seque
         axes.set_visible(False)
     if len(runs) > 1:
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
+        figure.legend(handles, labels, loc="outside upper center", frameon=False, fontsize=8)
     figure.supxlabel("step", fontsize=10)
     return figure
 
