@@ -9,9 +9,9 @@ from energy_gan.cli.tables import read_metrics, table
 NEXT = """\
 folder   {run}
 pictures {run}/figures/*.png
-next     make sample RUN={run} N=1000 OUT=samples.csv
-         make energy RUN={run} INPUT=points.csv OUT=energies.csv
+next     make energy RUN={run} INPUT=points.csv OUT=energies.csv
          make compare RUNS='{run} …'"""
+NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT=samples.csv"
 
 NOT_INTEGRABLE = (
     "Not integrable by construction (no quadratic term, or unbounded features): log Z and all that rests "
@@ -29,7 +29,9 @@ def summary(run: Path) -> str:
     head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
     if not report["integrable"]:
         head += "\n" + NOT_INTEGRABLE
-    return f"\n{head}\n\n{table(rows)}\n\n{NEXT.format(run=run)}"
+    has_generator = "sliced_w2" in report["metrics"]
+    after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run)
+    return f"\n{head}\n\n{table(rows)}\n\n{after}"
 
 
 def exact_likelihood(run: Path) -> dict[str, float] | None:
