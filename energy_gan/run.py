@@ -104,7 +104,7 @@ def fit(
     run_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Model:
-    """Train a pair on an array of points, shape (N, D); no files are read or written.
+    """Train a pair on an array of points, shape (N, D); nothing is written unless `run_dir` is given.
 
     Args:
         x: a numpy array or a tensor.
