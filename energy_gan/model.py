@@ -103,13 +103,14 @@ class Model:
         if n < 1:
             raise InputError(f"at least 1 sample must be asked for, got {n}")
         try:
-            latent = self.method.generator.prior.sample(n, random_generator(seed))
+            rng = random_generator(seed)
+            latent = self.method.generator.prior.sample(n, rng)
         except RuntimeError as error:  # torch has no class of its own for it on a CPU
             raise InputError(
                 f"{n} samples do not fit in memory: draw fewer at a time, each with a seed"
             ) from error
         with evaluating(self.method.generator) as generator:
-            u = _in_batches(generator, latent.to(self.method.shift.device))
+            u = _in_batches(lambda z: generator.draw(z, rng).samples, latent.to(self.method.shift.device))
         return u * self.method.scale + self.method.shift
 
     def _energy(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B"]:

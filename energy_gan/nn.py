@@ -35,6 +35,14 @@ def sizes(name: str, values: Sequence[int]) -> list[int]:
     return list(values)
 
 
+class Scheduled(nn.Module):
+    """A part with a setting that changes during training. The method calls `at` before every step."""
+
+    def at(self, progress: float) -> None:
+        """Take the value for this share of the training steps, 0 at the first, up to 1."""
+        raise NotImplementedError
+
+
 class GaussianNoise(nn.Module):
     """x + N(0, std²) in training, x in evaluation."""
 

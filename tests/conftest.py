@@ -56,7 +56,7 @@ def finished_run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("runs") / "kim_bengio/eight_gaussians/first"
     few = ["data.n_points=500", "data.n_held_out=500", "data.density.std=0.2"]
-    run = Run(compose(["data=eight_gaussians", f"run_dir='{folder}'", *few, *QUICK]))
+    run = Run(compose(["data=eight_gaussians", "method=kim_bengio", f"run_dir='{folder}'", *few, *QUICK]))
     run.create()
     run.fit()
     return folder

@@ -53,7 +53,7 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
     ("overrides", "message"),
     [
         (["data=two_spirals"], "data=two_spirals is unknown: choose one of .*two_spiral"),
-        (["method=vae"], "method=vae is unknown: choose one of exact_likelihood, kim_bengio"),
+        (["method=vae"], "method=vae is unknown: choose one of aligned, exact_likelihood, kim_bengio"),
         (["data=points"], "data.path has no value: give data.path=VALUE"),
         (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),
         (
@@ -70,14 +70,14 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["data.batch_size=12.5"], "data.batch_size=12.5 is of the wrong type"),
         (["data.batch_size=true"], "data.batch_size=True is of the wrong type"),
         (["data.batch_size=1"], "data: batch_size must be at least 2"),
-        (["data.batch_size=20000"], "data.batch_size=20000 is more than the 10000 points"),
+        (["data.n_points=1"], "there is 1 point to train on: give more, at least 2"),
         (["data.density.std=-0.5"], "data.density: std must be positive and finite, got -0.5"),
         (["method.energy.experts=0"], "method.energy: experts must be at least 1, got 0"),
         (
-            ["method.entropy.reduction=max"],
+            ["method=kim_bengio", "method.entropy.reduction=max"],
             "method.entropy.reduction='max' is of the wrong type: expected 'sum' or 'mean'",
         ),
-        (["method.energy_optimizer.lr=-1"], "method: Invalid learning rate: -1"),
+        (["method=kim_bengio", "method.energy_optimizer.lr=-1"], "method: Invalid learning rate: -1"),
         (["method.energy_optimizer.lr=fast"], "method.energy_optimizer.lr='fast' is of the wrong type"),
         (["method.generator.activation=step"], "method.generator.activation='step' is of the wrong type"),
         (
@@ -85,7 +85,7 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
             r"method.energy.depth is unknown: .*ProductOfExperts takes shape, features",
         ),
         (["+trainer.max_step=3"], "trainer.max_step is unknown: .*did you mean max_steps"),
-        (["trainer.max_steps=lots"], "trainer.max_steps='lots' is of the wrong type"),
+        (["method=kim_bengio", "trainer.max_steps=lots"], "trainer.max_steps='lots' is of the wrong type"),
         (
             ["method.energy._target_=os.system"],
             r"method.energy._target_=os.system is not trusted: .*trust=\[os\]",
@@ -104,7 +104,10 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["trainer.max_steps=0"], "trainer.max_steps=0 trains nothing: give at least 1"),
         (["trainer=gpu"], "trainer: .*(No supported gpu backend|CUDAAccelerator)"),
         (["data.density.jitter=0.001", "data.density.std=0.0001"], "asks for .* cells, over max_cells"),
-        (["method.generator.batch_norm=false"], "batch_norm=true or method.entropy=null"),
+        (
+            ["method=kim_bengio", "method.generator.batch_norm=false"],
+            "batch_norm=true or method.entropy=null",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(overrides, message):

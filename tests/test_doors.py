@@ -20,11 +20,11 @@ FEW = ["data.n_points=500", "data.n_held_out=500"]
 
 def test_training_leaves_a_whole_run_behind(open_door):
     status, output, _ = open_door("train", "data=eight_gaussians", "data.density.std=0.2", *FEW, *QUICK)
-    (run,) = Path("runs/kim_bengio/eight_gaussians").iterdir()
+    (run,) = Path("runs/aligned/eight_gaussians").iterdir()
     assert status == 0
     assert str(run) in output
     assert "make sample RUN=" in output
-    for row in ("kim_bengio/eight_gaussians", "fresh data", "gaussian", "kde"):
+    for row in ("aligned/eight_gaussians", "fresh data", "gaussian", "kde"):
         assert row in output
     assert {p.name for p in (run / "figures").iterdir()} == {
         "samples.png", "energy_map.png", "energy_histograms.png", "curves.png"

@@ -8,6 +8,8 @@ from energy_gan.generator_terms.batch_norm_entropy import BatchNormEntropy
 from energy_gan.generators.base import Generator, NormalPrior, UniformPrior
 from energy_gan.generators.mlp import MLPGenerator
 
+NONE = None  # Eq. 15 looks at no negatives
+
 
 @pytest.fixture
 def generator():
@@ -57,13 +59,13 @@ def test_entropy_is_that_of_the_normals(generator):
     scales = torch.cat([m.weight for m in generator.modules() if isinstance(m, torch.nn.BatchNorm1d)])
     known = torch.distributions.Normal(0.0, scales.detach()).entropy()
     draw = generator.draw(generator.prior.sample(8))
-    torch.testing.assert_close(BatchNormEntropy("sum")(generator, draw), known.sum())
-    torch.testing.assert_close(BatchNormEntropy("mean")(generator, draw), known.mean())
+    torch.testing.assert_close(BatchNormEntropy("sum")(generator, draw, NONE), known.sum())
+    torch.testing.assert_close(BatchNormEntropy("mean")(generator, draw, NONE), known.mean())
 
 
 def test_entropy_gradient_is_one_over_the_scale(generator):
     draw = generator.draw(generator.prior.sample(8))
-    BatchNormEntropy()(generator, draw).backward()
+    BatchNormEntropy()(generator, draw, NONE).backward()
     for norm in (m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm1d)):
         torch.testing.assert_close(norm.weight.grad, 1 / norm.weight.detach())
     others = [p for n, p in generator.named_parameters() if "network.0.weight" in n]
@@ -73,7 +75,7 @@ def test_entropy_gradient_is_one_over_the_scale(generator):
 def test_entropy_needs_batch_norm():
     generator = MLPGenerator([2], UniformPrior(4), batch_norm=False)
     with pytest.raises(InputError, match=r"batch_norm=true or method\.entropy=null"):
-        BatchNormEntropy()(generator, generator.draw(generator.prior.sample(3)))
+        BatchNormEntropy()(generator, generator.draw(generator.prior.sample(3)), NONE)
 
 
 def test_noise_before_norm_is_there_in_training_only():

@@ -10,13 +10,13 @@ import energy_gan
 PACKAGE = Path(energy_gan.__file__).parent
 GROUND = {"errors", "shapes", "randomness"}
 NETWORKS = GROUND | {"nn", "quadrature", "energies", "generators"}
-PARTS = NETWORKS | {"negatives", "generator_terms", "objectives"}
+PARTS = NETWORKS | {"samplers", "negatives", "generator_terms", "objectives", "optimizers"}
 SEES = {
     **dict.fromkeys(GROUND, GROUND),
     **dict.fromkeys(NETWORKS - GROUND, NETWORKS),
     **dict.fromkeys(PARTS - NETWORKS, PARTS),
     "data": GROUND | {"data"},
-    "metrics": GROUND | {"metrics", "quadrature"},
+    "metrics": GROUND | {"metrics", "quadrature", "samplers"},
     "methods": PARTS | {"methods"},
     "model": PARTS | {"methods"},
     "callbacks": PARTS | {"methods", "model", "data", "metrics", "callbacks"},

@@ -209,7 +209,7 @@ def test_adagrad_can_have_its_epsilon_inside_the_root():
     [
         ({"entropy_weight": -1.0}, "entropy_weight must be a number of at least 0, got -1.0"),
         ({"energy_steps": 0}, "energy_steps must be at least 1, got 0"),
-        ({"generator_optimizer": None}, "generator_optimizer must be given with a generator"),
+        ({"generator_optimizer": None}, "generator_optimizer must be given where the generator learns"),
         ({"energy_optimizer": partial(torch.optim.Adagrad, lr=-1.0)}, "Invalid learning rate: -1"),
     ],
 )

@@ -107,7 +107,6 @@ def test_batches_are_a_function_of_the_step():
         ),
         ("x.npy", np.c_[X[:, :2], np.full(50, 4)], "column 'x2' is 4 in all 45 rows .*drop the column"),
         ("x.npy", X[:1], "x.npy has 1 row: give 2 or more"),
-        ("x.npy", X[:6], "data.batch_size=8 is more than the 5 points"),
     ],
 )
 def test_damage_is_named_in_one_line(name, content, message):

@@ -52,7 +52,7 @@ class DataModule(LightningDataModule, ABC):
 
     Args:
         shape: of one point; read elsewhere in a config as ${data.shape}.
-        batch_size: points in a batch, at least 2.
+        batch_size: points in a batch, at least 2; all of them where there are fewer.
         seed: of the draw, the split and the order of the batches.
     """
 
@@ -73,11 +73,9 @@ class DataModule(LightningDataModule, ABC):
         if hasattr(self, "points"):
             return
         self.points, self.held_out = self.load()
-        if len(self.points) < self.batch_size:
-            raise InputError(
-                f"data.batch_size={self.batch_size} is more than the {len(self.points)} points to train on: "
-                f"give data.batch_size={max(2, len(self.points) // 4)} or more points"
-            )
+        if len(self.points) < 2:
+            raise InputError(f"there is {len(self.points)} point to train on: give more, at least 2")
+        self.batch_size = min(self.batch_size, len(self.points))
         scale, self.shift = torch.std_mean(self.points.double(), dim=0)
         self.shift = self.shift.float()
         self.scale = torch.where(scale > 0, scale, 1.0).float()

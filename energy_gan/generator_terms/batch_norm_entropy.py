@@ -9,6 +9,7 @@ from torch import nn
 from energy_gan.errors import InputError
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
+from energy_gan.negatives.base import Negatives
 from energy_gan.shapes import Scalar
 
 
@@ -32,7 +33,7 @@ class BatchNormEntropy(GeneratorTerm):
             raise ValueError(f"reduction must be 'sum' or 'mean', got {reduction!r}")
         self.reduction = reduction
 
-    def forward(self, generator: Generator, draw: Draw) -> Scalar:
+    def forward(self, generator: Generator, draw: Draw, negatives: Negatives | None) -> Scalar:
         scales = [m.weight for m in generator.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         if not scales:
             raise InputError(

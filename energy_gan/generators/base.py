@@ -4,14 +4,16 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise
 from energy_gan.randomness import random_generator
-from energy_gan.shapes import Latents, Points
+from energy_gan.shapes import Energies, Latents, Points, Scalar
 
 
 class Prior(nn.Module, ABC):
@@ -28,6 +30,10 @@ class Prior(nn.Module, ABC):
         self, n: int, rng: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Latents:
         """n independent latents; from the global random state if no `rng` is given."""
+
+    def log_share(self, latent: Latents) -> Energies | None:
+        """log of the learned part of p(z), differentiable in the prior's weights; None if it has none."""
+        return None
 
 
 class UniformPrior(Prior):
@@ -49,30 +55,60 @@ class NormalPrior(Prior):
 
 
 class Draw(NamedTuple):
-    """One batch of the generator, shared by whoever needs it."""
+    """One batch of the generator, shared by whoever needs it.
+
+    `samples` are `clean` = G(z) with the output noise of scale `scale` added; without noise they are
+    the same and `scale` is None. `log_shares` is log p(z) as far as the prior learns it. Since the
+    latents were drawn from that very prior, each counts as much as any other; only the gradient of a
+    mean over the batch has a part that goes through their shares, see `weights`.
+    """
 
     latent: Latents
+    clean: Points
     samples: Points
+    scale: Scale | None = None
+    log_shares: Energies | None = None
+
+    @property
+    def log_weights(self) -> Energies:
+        """log wᵢ, all equal to −log B, but differentiable in the prior's shares."""
+        if self.log_shares is None:
+            return self.clean.new_full((len(self.latent),), -math.log(len(self.latent)))
+        return (self.log_shares - self.log_shares.detach()).log_softmax(0)
+
+    def mean(self, values: Energies) -> Scalar:
+        """The mean of a value for each sample: Σ wᵢ vᵢ, with the score-function gradient of the shares."""
+        return self.log_weights.exp() @ values
 
 
 class Generator(nn.Module):
-    """G(z) with the prior over z. Any module from (B, latent_dim) to (B, *shape) will do for G.
+    """x = G(z), or x = G(z) + L(z) ε, with the prior over z.
+
+    Any module from (B, latent_dim) to (B, *shape) will do for G; with a noise that wants `size` numbers
+    from it, it returns (B, D + size) instead.
 
     In evaluation a sample does not depend on who else is in the batch: batch norm then uses the
     statistics that `calibrate` measured.
     """
 
-    def __init__(self, network: nn.Module, prior: Prior):
+    def __init__(self, network: nn.Module, prior: Prior, noise: OutputNoise | None = None):
         super().__init__()
-        self.network, self.prior = network, prior
+        self.network, self.prior, self.noise = network, prior, noise
+
+    def moments(self, latent: Latents) -> tuple[Points, Scale | None]:
+        """The mean G(z) of p(x | z) and the scale of its noise, None if there is no noise."""
+        output = self.network(latent)
+        return self.noise(output) if self.noise else (output, None)
 
     def forward(self, latent: Latents) -> Points:
-        """G(z)."""
-        return self.network(latent)
+        """G(z), without the output noise."""
+        return self.moments(latent)[0]
 
-    def draw(self, latent: Latents) -> Draw:
-        """The batch G(z) together with what it was made from."""
-        return Draw(latent, self(latent))
+    def draw(self, latent: Latents, rng: torch.Generator | None = None) -> Draw:
+        """Samples for these latents together with what they were made from; `rng` draws the noise."""
+        clean, scale = self.moments(latent)
+        samples = clean if scale is None else add_noise(clean, scale, rng)
+        return Draw(latent, clean, samples, scale, self.prior.log_share(latent))
 
     @torch.no_grad()
     def calibrate(self, n: int = 16_384, batch_size: int = 1_024, seed: int = 0) -> None:

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 from energy_gan.generators.base import Generator, Prior
+from energy_gan.generators.output_noise import OutputNoise
 from energy_gan.nn import Activation, GaussianNoise, make_activation, sizes
 
 
@@ -23,6 +25,7 @@ class MLPGenerator(Generator):
         batch_norm: have it; the entropy of Eq. 15 is read from its scales.
         noise_before_norm: standard deviation of the noise that the author's code adds ahead of
             every batch norm in training (0.01 there).
+        noise: at the output, which gives the samples a density; None in the paper.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class MLPGenerator(Generator):
         activation: Activation = "relu",
         batch_norm: bool = True,
         noise_before_norm: float = 0.0,
+        noise: OutputNoise | None = None,
     ):
         widths = [prior.latent_dim, *sizes("hidden", hidden)]
         layers: list[nn.Module] = []
@@ -41,5 +45,11 @@ class MLPGenerator(Generator):
             if batch_norm:
                 layers += [GaussianNoise(noise_before_norm), nn.BatchNorm1d(fan_out)]
             layers.append(make_activation(activation))
-        layers += [nn.Linear(widths[-1], math.prod(shape)), nn.Unflatten(1, tuple(shape))]
-        super().__init__(nn.Sequential(*layers), prior)
+        dimension = math.prod(shape)
+        last = nn.Linear(widths[-1], dimension + (noise.size if noise else 0))
+        with torch.no_grad():
+            last.weight[dimension:] *= 0.1  # the noise starts nearly the same for all z
+        layers.append(last)
+        if not noise or not noise.size:
+            layers.append(nn.Unflatten(1, tuple(shape)))
+        super().__init__(nn.Sequential(*layers), prior, noise)

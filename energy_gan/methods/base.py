@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from energy_gan.nn import Scheduled
 from energy_gan.randomness import mixed_seed
 from energy_gan.shapes import Scalar
 
@@ -28,7 +29,7 @@ class Player:
     """One side of the game: what it trains, towards what, by which optimizer, how often in a step.
 
     Args:
-        name: "energy" or "generator"; settings and log entries carry it.
+        name: "energy", "generator" or "entropy"; settings and log entries carry it.
         part: the module whose weights are its own.
         terms: the named terms of its loss.
         make_optimizer, make_schedule: applied to the weights, and to the optimizer.
@@ -38,7 +39,7 @@ class Player:
     name: str
     part: nn.Module
     terms: Callable[..., Terms]
-    make_optimizer: MakeOptimizer
+    make_optimizer: MakeOptimizer | None
     make_schedule: MakeSchedule | None = None
     n_steps: int = 1
 
@@ -48,6 +49,8 @@ class Player:
         self.parameters = [p for p in self.part.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError(f"the {self.name} has no weights to train")
+        if self.make_optimizer is None:
+            raise ValueError(f"{self.name}_optimizer must be given where the {self.name} learns, got None")
         self.optimizer = self.make_optimizer(self.parameters)
         self.schedule = self.make_schedule(self.optimizer) if self.make_schedule else None
 
@@ -90,11 +93,15 @@ class Method(LightningModule, ABC):
         return [p.optimizer for p in self.players], [p.schedule for p in self.players if p.schedule]
 
     def on_fit_start(self) -> None:
+        self.scheduled = [module for module in self.modules() if isinstance(module, Scheduled)]
         self.shift.copy_(self.trainer.datamodule.shift)
         self.scale.copy_(self.trainer.datamodule.scale)
 
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
         torch.manual_seed(mixed_seed(self.seed, self.step))
+        progress = self.step / self.trainer.max_steps if self.trainer.max_steps > 0 else 1.0
+        for part in self.scheduled:
+            part.at(min(1.0, progress))
 
     def descend(self, player: Player, terms: Terms) -> None:
         """One move along −∇(sum of the terms). Only the player's own weights get a gradient."""

@@ -4,10 +4,12 @@ An energy model E and a generator G hold two views of one distribution. By turns
 
     the energy      descends   E[E(x⁺)] − E[E(x⁻)]            data down, negatives up   (Eq. 7, 12)
     the generator   descends   E[E(G(z))] − weight · H        towards P_energy          (Eq. 13)
+                               − weight · E[log q(y)]         with y ~ P_energy, where it has a density
 
-Where x⁻ comes from, which objective is made of the two phases, and what estimates the entropy H are
-parts that come in from outside; so Kim & Bengio's method, its successors and exact maximum
-likelihood (negatives on a grid, no generator) are configs of this one class.
+Where x⁻ comes from, which objective is made of the two phases, what estimates the entropy H and the
+likelihood log q are parts that come in from outside; so Kim & Bengio's method, its successors, the
+aligned recipes and exact maximum likelihood (negatives on a grid, no generator) are configs of this
+one class.
 
 Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
 (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 3.
@@ -16,15 +18,16 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from energy_gan.generator_terms.base import GeneratorTerm
-from energy_gan.generators.base import Generator
+from energy_gan.generators.base import Draw, Generator
 from energy_gan.methods.base import MakeOptimizer, MakeSchedule, Method, Player, Terms
-from energy_gan.negatives.base import NegativeSampler
+from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import maximum_likelihood
-from energy_gan.shapes import Latents, Points
+from energy_gan.shapes import Points
 
 
 class EnergyGAN(Method):
@@ -35,14 +38,20 @@ class EnergyGAN(Method):
         energy: E, any module from (B, *shape) to (B,).
         energy_optimizer: built as energy_optimizer(parameters); likewise generator_optimizer.
         generator: G with its prior; None trains the energy alone, on negatives from elsewhere.
+        generated: samples of the generator in each move; as many as there are points if None.
         negatives: where x⁻ comes from; the generator's own samples by default.
         objective: (energy_positive, energy_negative, log_weights) -> named terms.
         entropy: estimates H; None leaves the term out.
         entropy_weight: of H in the generator's loss, not negative.
-        energy_steps, generator_steps: moves of each in one training step.
+        entropy_optimizer: of the entropy's own network, where it learns one; it then moves in every
+            step, before the generator does.
+        likelihood: estimates E[log q(y)], y ~ P_energy; None leaves the term out.
+        likelihood_weight: of that in the generator's loss, not negative.
+        energy_steps, generator_steps, entropy_steps: moves of each in one training step.
         generator_first: the generator moves first (the author's code) or the energy does.
         same_latents: every move of a step uses the same latents (the author's code) or fresh ones.
-        energy_schedule, generator_schedule: learning rates by step, built as schedule(optimizer).
+        energy_schedule, generator_schedule, entropy_schedule: learning rates by step, built as
+            schedule(optimizer).
         seed: with the step, it fixes every random number of training.
     """
 
@@ -53,45 +62,55 @@ class EnergyGAN(Method):
         energy_optimizer: MakeOptimizer,
         generator: Generator | None = None,
         generator_optimizer: MakeOptimizer | None = None,
+        generated: int | None = None,
         negatives: NegativeSampler | None = None,
         objective: Callable[..., Terms] = maximum_likelihood,
         entropy: GeneratorTerm | None = None,
         entropy_weight: float = 1.0,
+        entropy_optimizer: MakeOptimizer | None = None,
+        likelihood: GeneratorTerm | None = None,
+        likelihood_weight: float = 1.0,
         energy_steps: int = 1,
         generator_steps: int = 1,
+        entropy_steps: int = 1,
         generator_first: bool = False,
         same_latents: bool = True,
         energy_schedule: MakeSchedule | None = None,
         generator_schedule: MakeSchedule | None = None,
+        entropy_schedule: MakeSchedule | None = None,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
-        if not 0 <= entropy_weight < float("inf"):
-            raise ValueError(f"entropy_weight must be a number of at least 0, got {entropy_weight}")
-        self.energy, self.generator, self.entropy = energy, generator, entropy
+        for name, weight in (("entropy_weight", entropy_weight), ("likelihood_weight", likelihood_weight)):
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"{name} must be a number of at least 0, got {weight}")
+        if generated is not None and generated < 2:
+            raise ValueError(f"generated must be at least 2, got {generated}")
+        self.energy, self.generator, self.generated = energy, generator, generated
         self.negatives, self.objective = negatives or GeneratorNegatives(), objective
-        self.entropy_weight, self.same_latents = entropy_weight, same_latents
+        self.entropy, self.entropy_weight = entropy, entropy_weight
+        self.likelihood, self.likelihood_weight = likelihood, likelihood_weight
+        self.same_latents = same_latents
+        self.last_negatives: Negatives | None = None  # of the energy's last move, for the generator
         if generator is None and isinstance(self.negatives, GeneratorNegatives):
             raise ValueError(
                 "without a generator the negatives must come from elsewhere, got GeneratorNegatives"
             )
+        if likelihood is not None and generator_first:
+            raise ValueError("generator_first must be false where a likelihood needs the energy's negatives")
         self._check_parts()
 
-        self.players = [
-            Player("energy", energy, self.energy_terms, energy_optimizer, energy_schedule, energy_steps)
-        ]
+        by_energy = Player(
+            "energy", energy, self.energy_terms, energy_optimizer, energy_schedule, energy_steps
+        )
+        side = []  # of the generator: what its entropy learns, and itself
+        if entropy is not None and any(p.requires_grad for p in entropy.parameters()):
+            learn = (entropy_optimizer, entropy_schedule, entropy_steps)
+            side.append(Player("entropy", entropy, self.entropy_terms, *learn))
         if generator is not None:
-            if generator_optimizer is None:
-                raise ValueError("generator_optimizer must be given with a generator, got None")
-            player = Player(
-                "generator",
-                generator,
-                self.generator_terms,
-                generator_optimizer,
-                generator_schedule,
-                generator_steps,
-            )
-            self.players.insert(0 if generator_first else 1, player)
+            learn = (generator_optimizer, generator_schedule, generator_steps)
+            side.append(Player("generator", generator, self.generator_terms, *learn))
+        self.players = [*side, by_energy] if generator_first else [by_energy, *side]
 
     def training_step(self, batch: tuple[Points], batch_idx: int) -> None:
         (x,) = batch
@@ -102,32 +121,46 @@ class EnergyGAN(Method):
                 latent = latent if self.same_latents else self.latents(x)
         self.end_step()
 
-    def energy_terms(self, x: Points, latent: Latents | None) -> Terms:
+    def energy_terms(self, x: Points, latent: Float[Tensor, "N L"] | None) -> Terms:
         """Positive and negative phase (Eq. 7), the negatives as in Eq. 12."""
-        with torch.no_grad():
-            draw = self.generator.draw(latent) if self.generator else None
-        negatives = self.negatives(self.energy, draw)
+        negatives = self.negatives(self.energy, self.detached_draw(latent))
         energies = self.energy(torch.cat([x, negatives.samples]))  # one pass for both phases
         energy_positive, energy_negative = energies.tensor_split([len(x)])
+        self.last_negatives = negatives._replace(energies=energy_negative.detach())
         if self.logs_now:
-            positive, negative = energy_positive.mean(), energy_negative.mean()
+            positive, negative = energy_positive.mean(), self.last_negatives.mean_energy
             gap = negative - positive
             self.report({"energy_positive": positive, "energy_negative": negative, "energy_gap": gap})
         return self.objective(energy_positive, energy_negative, negatives.log_weights)
 
-    def generator_terms(self, x: Points, latent: Latents) -> Terms:
-        """KL(P_generator ‖ P_energy) but for log Z: E[E(G(z))] − entropy_weight · H (Eq. 13)."""
+    def generator_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
+        """KL(P_generator ‖ P_energy) (Eq. 13) and KL(P_energy ‖ P_generator), but for constants."""
         draw = self.generator.draw(latent)
-        terms = {"energy_generated": self.energy(draw.samples).mean()}
-        if self.entropy is not None:
-            entropy = self.entropy(self.generator, draw)
-            self.report({"entropy": entropy})
-            terms["entropy_loss"] = -self.entropy_weight * entropy
+        terms = {"energy_generated": draw.mean(self.energy(draw.samples))}
+        for name, term, weight in (
+            ("entropy", self.entropy, self.entropy_weight),
+            ("likelihood", self.likelihood, self.likelihood_weight),
+        ):
+            if term is not None:
+                value = term(self.generator, draw, self.last_negatives)
+                self.report({name: value})
+                terms[f"{name}_loss"] = -weight * value
         return terms
 
-    def latents(self, x: Points) -> Latents | None:
-        """As many latents as there are points in x."""
-        return self.generator.prior.sample(len(x), device=x.device) if self.generator else None
+    def entropy_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
+        """What the entropy's own network learns from the generator's batch."""
+        return self.entropy.learning_terms(self.detached_draw(latent))
+
+    @torch.no_grad()
+    def detached_draw(self, latent: Float[Tensor, "N L"] | None) -> Draw | None:
+        """The generator's batch for those who do not train it; None without a generator."""
+        return self.generator.draw(latent) if self.generator else None
+
+    def latents(self, x: Points) -> Float[Tensor, "N L"] | None:
+        """The latents of one move."""
+        if not self.generator:
+            return None
+        return self.generator.prior.sample(self.generated or len(x), device=x.device)
 
     def calibrate(self) -> None:
         """Measure the generator's batch-norm statistics for its present weights."""
@@ -138,17 +171,19 @@ class EnergyGAN(Method):
     def _check_parts(self) -> None:
         """Run two points through every part, so that parts that do not fit are an error here."""
         x, draw = torch.zeros(2, *self.shape), None
+        _expect("the energy, one number a point,", self.energy(x).shape, x.shape[:1])
         if self.generator is not None:
             training = self.generator.training
             self.generator.eval()
             draw = self.generator.draw(self.generator.prior.sample(2))
             self.generator.train(training)
             _expect("the generator's samples", draw.samples.shape, x.shape)
-            if self.entropy is not None:
-                self.entropy(self.generator, draw)
-        _expect("the energy, one number a point,", self.energy(x).shape, x.shape[:1])
-        negatives = self.negatives(self.energy, draw).samples
-        _expect("the negatives", negatives.shape, (len(negatives), *self.shape))
+        negatives = self.negatives(self.energy, draw)
+        _expect("the negatives", negatives.samples.shape, (len(negatives.samples), *self.shape))
+        negatives = negatives._replace(energies=self.energy(negatives.samples))
+        for term in (self.entropy, self.likelihood):
+            if term is not None and draw is not None:
+                term(self.generator, draw, negatives)
 
 
 def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:

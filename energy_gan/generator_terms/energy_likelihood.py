@@ -1,0 +1,36 @@
+"""The generator's likelihood of samples of the energy: the forward divergence, which loses no mode."""
+
+import torch
+
+from energy_gan.generator_terms.base import GeneratorTerm
+from energy_gan.generators.base import Draw, Generator
+from energy_gan.generators.mixture import log_mixture
+from energy_gan.negatives.base import Negatives
+from energy_gan.shapes import Points, Scalar
+
+
+class EnergyLikelihood(GeneratorTerm):
+    """1/B Σᵢ log q̂(yᵢ), yᵢ ~ P_energy: −KL(P_energy ‖ P_generator) but for a constant, bounded from below.
+
+    The y are the energy's negatives, drawn again in proportion to their weights exp(w − E); negatives
+    that count equally, like those of chains, are taken as they are.
+
+    Reference: Reweighted Wake-Sleep (Bornschein & Bengio, 2015), https://arxiv.org/abs/1406.2751,
+    for a sampler that is taught by weighted samples of its target.
+    """
+
+    def forward(self, generator: Generator, draw: Draw, negatives: Negatives) -> Scalar:
+        return log_mixture(resample(negatives, len(draw.latent)), draw).mean()
+
+
+@torch.no_grad()
+def resample(negatives: Negatives, n: int) -> Points:
+    """n of the negatives, each in proportion to its weight, by systematic resampling.
+
+    Each appears n p times, rounded up or down: nothing varies more than it must.
+    """
+    if negatives.log_weights is None:
+        return negatives.samples
+    total = (negatives.log_weights - negatives.energies).softmax(0).cumsum(0)
+    places = (torch.arange(n, device=total.device) + torch.rand(1, device=total.device)) * total[-1] / n
+    return negatives.samples[torch.searchsorted(total, places).clamp(max=len(total) - 1)]

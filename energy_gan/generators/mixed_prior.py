@@ -1,0 +1,54 @@
+"""A prior over z that is partly discrete, so that a generator can be in many pieces.
+
+A continuous G of a continuous z has a connected image: between two modes it must leave a bridge.
+Bits cut z into 2^bits pieces with no points between them.
+"""
+
+import torch
+from torch import nn
+
+from energy_gan.generators.base import Prior
+from energy_gan.shapes import Energies, Latents
+
+
+class MixedPrior(Prior):
+    """z = (bits, uniforms): b ∈ {−1, 1}^bits with probability π_b, u ~ U(−1, 1)^uniforms.
+
+    The shares π = softmax(logits) are learned with the generator, if asked for: how often a piece is
+    drawn then need not be decided by how the network lays the pieces out.
+
+    Args:
+        bits: at least 1, and at most 16 if the shares are learned.
+        uniforms: at least 0.
+        learned_shares: learn π; otherwise all pieces are equally likely.
+    """
+
+    def __init__(self, bits: int = 8, uniforms: int = 2, learned_shares: bool = True):
+        if bits < 1 or uniforms < 0:
+            raise ValueError(f"bits must be at least 1 and uniforms at least 0, got {bits} and {uniforms}")
+        if learned_shares and bits > 16:
+            raise ValueError(f"bits must be at most 16 where shares are learned, got {bits}")
+        super().__init__(bits + uniforms)
+        self.bits, self.uniforms = bits, uniforms
+        self.logits = nn.Parameter(torch.zeros(2**bits)) if learned_shares else None
+        self.register_buffer("places", 2 ** torch.arange(bits), persistent=False)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, rng: torch.Generator | None = None, device: torch.device | str = "cpu"
+    ) -> Latents:
+        where = {"generator": rng, "device": rng.device if rng else device}
+        if self.logits is None:
+            bits = torch.randint(2, (n, self.bits), **where)
+        else:
+            shares = self.logits.softmax(0).to(where["device"])
+            piece = torch.multinomial(shares, n, replacement=True, generator=rng)
+            bits = piece[:, None] // self.places.to(piece.device) % 2
+        uniforms = torch.rand(n, self.uniforms, **where)
+        return (2 * torch.cat([bits.to(uniforms), uniforms], 1) - 1).to(device)
+
+    def log_share(self, latent: Latents) -> Energies | None:
+        if self.logits is None:
+            return None
+        piece = ((latent[:, : self.bits] > 0) * self.places).sum(1)
+        return self.logits.log_softmax(0)[piece]

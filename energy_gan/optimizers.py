@@ -1,0 +1,74 @@
+"""Muon for the matrices of a network, Adam for the rest, behind the face of one optimizer.
+
+Muon orthogonalises the momentum of a weight matrix before it steps along it, so that directions in
+which the gradient is small move as far as those in which it is large. Fitted to thin structure, where
+those small directions are what counts, an energy needs a small fraction of Adam's steps.
+
+Reference: Muon: An optimizer for hidden layers in neural networks (Jordan et al., 2024),
+https://kellerjordan.github.io/posts/muon/. Both optimizers are torch's own.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Adam, Muon, Optimizer
+
+
+class MuonWithAdam(Optimizer):
+    """Muon where a weight is a matrix, Adam for the rest: biases, scales, layers with only a few inputs.
+
+    One step of this is one step of each. The two have their own learning rates, in two parameter
+    groups that a schedule moves together.
+
+    Args:
+        lr: of Muon, the root mean square of the change of a square matrix's singular values.
+        adam_lr: of Adam.
+        momentum: of Muon, at least 0 and below 1.
+        betas: of Adam.
+        weight_decay: of the matrices, decoupled.
+        least_side: a matrix has at least so many rows and columns.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float = 0.05,
+        adam_lr: float = 0.01,
+        momentum: float = 0.95,
+        betas: Sequence[float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        least_side: int = 4,
+    ):
+        if not lr > 0 or not adam_lr > 0:
+            raise ValueError(f"lr and adam_lr must be positive, got {lr} and {adam_lr}")
+        params = list(params)
+        matrices = [p for p in params if p.ndim == 2 and min(p.shape) >= least_side]
+        others = [p for p in params if not any(p is matrix for matrix in matrices)]
+        parts: dict[str, Optimizer] = {}
+        if matrices:
+            parts["muon"] = Muon(matrices, lr, momentum=momentum, weight_decay=weight_decay)
+        if others:
+            parts["adam"] = Adam(others, adam_lr, betas=tuple(betas), fused=True)
+        groups = [{**part.param_groups[0], "name": name} for name, part in parts.items()]
+        super().__init__(groups, {})
+        self.parts = parts
+        self._share()
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        """One step of each. A closure is not supported: the methods here compute the loss first."""
+        if closure is not None:
+            raise ValueError("MuonWithAdam takes no closure, got one")
+        for part in self.parts.values():
+            part.step()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._share()
+
+    def _share(self) -> None:
+        """Let the two work on this optimizer's own groups and state, so that it is saved as one."""
+        for part, group in zip(self.parts.values(), self.param_groups, strict=True):
+            part.param_groups, part.state = [group], self.state
