@@ -12,6 +12,7 @@ VERSUS :=
 OUT :=
 N :=
 SEED :=
+REFINE :=
 ARGS :=
 PY := .venv/bin/python
 
@@ -39,8 +40,8 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
 
 .PHONY: sample
-sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv SEED=0
-	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED))
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv SEED=0 REFINE=(MALA steps)
+	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE))
 
 .PHONY: energy
 energy: .venv/.made ## Score points: RUN=runs/… INPUT=points.csv VERSUS=others.csv OUT=energies.csv

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from energy_gan.callbacks import drawing
 from energy_gan.data.base import DataModule
 from energy_gan.methods.base import Method
 from energy_gan.metrics.points import PointEvaluation
+from energy_gan.metrics.yardsticks import KernelEstimate
 from energy_gan.model import Model
 
 CURVES = (
@@ -30,7 +31,8 @@ CURVES = (
     "energy_gap",
     "log_normalizer",
 )
-MAP_CELLS = 300
+MAP_CELLS, KERNEL_MAP_CELLS = 300, 120
+REFINE = 5  # steps of MALA
 
 
 class PointReport(Callback):
@@ -109,10 +111,16 @@ class PointReport(Callback):
             self.evaluation.grid  # noqa: B018, made once, now rather than in the middle of a run
 
     def measure(self, model: Model, n_samples: int | None = None) -> dict[str, float]:
-        """How far data, energy and generator agree, by the names in `metrics/points.py`."""
+        """How far data, energy and generator agree, by the names in `metrics/points.py`.
+
+        The refined samples, which cost more than the raw ones, are measured with all n_samples only.
+        """
         model.method.calibrate()
-        sample = (lambda n: model.sample(n, self.seed)) if model.has_generator else None
-        return self.evaluation(model.energy, sample, n_samples)
+        sample = refined = None
+        if model.has_generator:
+            sample = partial(model.sample, seed=self.seed)
+            refined = partial(model.sample, seed=self.seed, refine=REFINE) if n_samples is None else None
+        return self.evaluation(model.energy, sample, n_samples, refined=refined)
 
     def note(self, trainer: Trainer, method: Method, metrics: dict[str, float]) -> None:
         """Add a row to the history and to the trackers."""
@@ -166,7 +174,7 @@ class PointReport(Callback):
         if self.data.shape == (2,):
             box = self._box()
             figures["samples"] = drawing.samples(self.data.points.numpy(), shown, box)
-            figures["energy_map"] = drawing.energy_map(self._maps(model, box), box)
+            figures["energy_map"] = drawing.energy_map(self._maps(model, box, generated), box)
         else:
             names = model.columns
             figures["marginals"] = drawing.marginals(self.data.points.numpy(), shown, names)
@@ -196,23 +204,30 @@ class PointReport(Callback):
         right, top = (centre + half).tolist()
         return left, right, bottom, top
 
-    def _maps(self, model: Model, box: drawing.Box) -> dict[str, np.ndarray]:
+    def _maps(self, model: Model, box: drawing.Box, generated: torch.Tensor | None) -> dict[str, np.ndarray]:
+        """The three laws; where a density is unknown, as for samples, a kernel estimate stands in."""
         log_p = -model.energy(self._raster(box)) - self.evaluation.log_normalizer(model.energy)
-        maps = {"energy: log p = −E(x) − log Z": log_p.reshape(MAP_CELLS, MAP_CELLS).numpy()}
-        if self.data.density is not None:
-            maps["true log p"] = self._truth
+        maps = {"data": self._data_map, "energy: −E(x) − log Z": log_p.view(MAP_CELLS, MAP_CELLS).numpy()}
+        if generated is not None:
+            maps["generator (kernel estimate)"] = self._kernel_map(generated)
         return maps
 
     @cached_property
-    def _truth(self) -> np.ndarray:
+    def _data_map(self) -> np.ndarray:
+        if self.data.density is None:
+            return self._kernel_map(self.data.points)
         log_p = self.data.density.log_prob(self._raster(self._box()))
-        return log_p.reshape(MAP_CELLS, MAP_CELLS).numpy()
+        return log_p.view(MAP_CELLS, MAP_CELLS).numpy()
+
+    def _kernel_map(self, points: torch.Tensor) -> np.ndarray:
+        log_p = KernelEstimate(points).log_prob(self._raster(self._box(), KERNEL_MAP_CELLS))
+        return log_p.view(KERNEL_MAP_CELLS, KERNEL_MAP_CELLS).numpy()
 
     @staticmethod
-    def _raster(box: drawing.Box) -> torch.Tensor:
+    def _raster(box: drawing.Box, cells: int = MAP_CELLS) -> torch.Tensor:
         """Points row by row, the lowest row first."""
         left, right, bottom, top = box
         y, x = torch.meshgrid(
-            torch.linspace(bottom, top, MAP_CELLS), torch.linspace(left, right, MAP_CELLS), indexing="ij"
+            torch.linspace(bottom, top, cells), torch.linspace(left, right, cells), indexing="ij"
         )
         return torch.stack([x, y], dim=-1).reshape(-1, 2)

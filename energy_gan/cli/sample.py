@@ -12,13 +12,14 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1000, help="how many (1000)")
     parser.add_argument("--out", type=Path, default=Path("samples.csv"), help=".csv, .npy or .parquet")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--refine", type=int, default=0, help="steps of MALA on the energy afterwards (0)")
     given = parser.parse_args()
     check_writable(given.out)
 
     from energy_gan.build import load
 
     model = load(given.run)
-    samples = model.sample(given.n, given.seed).flatten(1).numpy()
+    samples = model.sample(given.n, given.seed, given.refine).flatten(1).numpy()
     write_table(given.out, samples, model.columns)
     print(f"{given.n} samples of {given.run}, in the data's own units -> {given.out}")
 

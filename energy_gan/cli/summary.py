@@ -23,6 +23,8 @@ def summary(run: Path) -> str:
     """The table and the next commands of a finished run."""
     report = read_metrics(run)
     rows = {report["name"]: report["metrics"]}
+    if refined := refined_row(report["metrics"]):
+        rows["  refined, 5 MALA steps"] = refined
     if limit := exact_likelihood(run):
         rows["exact likelihood"] = limit
     rows |= report["yardsticks"]
@@ -32,6 +34,11 @@ def summary(run: Path) -> str:
     has_generator = "sliced_w2" in report["metrics"]
     after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run)
     return f"\n{head}\n\n{table(rows)}\n\n{after}"
+
+
+def refined_row(metrics: dict[str, float]) -> dict[str, float]:
+    """The numbers of the refined samples, by their plain names."""
+    return {k.removeprefix("refined_"): v for k, v in metrics.items() if k.startswith("refined_")}
 
 
 def exact_likelihood(run: Path) -> dict[str, float] | None:

@@ -5,7 +5,8 @@ Bits cut z into 2^bits pieces with no points between them.
 """
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from energy_gan.generators.base import Prior
 from energy_gan.shapes import Energies, Latents
@@ -37,15 +38,23 @@ class MixedPrior(Prior):
     def sample(
         self, n: int, rng: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Latents:
-        where = {"generator": rng, "device": rng.device if rng else device}
+        u = torch.rand(n, self.n_uniform, generator=rng, device=rng.device if rng else device)
+        return self.from_uniform(u.to(self.places.device)).to(device)
+
+    @property
+    def n_uniform(self) -> int:
+        return 1 + self.uniforms
+
+    @torch.no_grad()
+    def from_uniform(self, u: Float[Tensor, "B K"]) -> Latents:
+        """The first number chooses the piece, the others are a place in it."""
         if self.logits is None:
-            bits = torch.randint(2, (n, self.bits), **where)
+            piece = (u[:, 0] * 2**self.bits).long()
         else:
-            shares = self.logits.softmax(0).to(where["device"])
-            piece = torch.multinomial(shares, n, replacement=True, generator=rng)
-            bits = piece[:, None] // self.places.to(piece.device) % 2
-        uniforms = torch.rand(n, self.uniforms, **where)
-        return (2 * torch.cat([bits.to(uniforms), uniforms], 1) - 1).to(device)
+            total = self.logits.softmax(0).cumsum(0)
+            piece = torch.searchsorted(total, u[:, 0].contiguous() * total[-1]).clamp(max=len(total) - 1)
+        bits = piece[:, None] // self.places % 2
+        return 2 * torch.cat([bits, u[:, 1:]], 1) - 1
 
     def log_share(self, latent: Latents) -> Energies | None:
         if self.logits is None:

@@ -49,6 +49,7 @@ class EnergyGAN(Method):
         likelihood_weight: of that in the generator's loss, not negative.
         energy_steps, generator_steps, entropy_steps: moves of each in one training step.
         generator_first: the generator moves first (the author's code) or the energy does.
+        spread_latents: the latents of a move cover the prior evenly (`Prior.spread`) or are independent.
         same_latents: every move of a step uses the same latents (the author's code) or fresh ones.
         energy_schedule, generator_schedule, entropy_schedule: learning rates by step, built as
             schedule(optimizer).
@@ -74,6 +75,7 @@ class EnergyGAN(Method):
         generator_steps: int = 1,
         entropy_steps: int = 1,
         generator_first: bool = False,
+        spread_latents: bool = False,
         same_latents: bool = True,
         energy_schedule: MakeSchedule | None = None,
         generator_schedule: MakeSchedule | None = None,
@@ -90,7 +92,7 @@ class EnergyGAN(Method):
         self.negatives, self.objective = negatives or GeneratorNegatives(), objective
         self.entropy, self.entropy_weight = entropy, entropy_weight
         self.likelihood, self.likelihood_weight = likelihood, likelihood_weight
-        self.same_latents = same_latents
+        self.spread_latents, self.same_latents = spread_latents, same_latents
         self.last_negatives: Negatives | None = None  # of the energy's last move, for the generator
         if generator is None and isinstance(self.negatives, GeneratorNegatives):
             raise ValueError(
@@ -160,7 +162,10 @@ class EnergyGAN(Method):
         """The latents of one move."""
         if not self.generator:
             return None
-        return self.generator.prior.sample(self.generated or len(x), device=x.device)
+        prior = self.generator.prior
+        return (prior.spread if self.spread_latents else prior.sample)(
+            self.generated or len(x), device=x.device
+        )
 
     def calibrate(self) -> None:
         """Measure the generator's batch-norm statistics for its present weights."""

@@ -41,6 +41,8 @@ class PointEvaluation:
         smallest_mode             least share of a mode over its true share    density
         sliced_w2                 to fresh draws of the density; without one, to the held-out points
         energy_gap                mean energy of samples − of held-out points  energy
+    Given refined samples too (of the generator, after steps of MALA on the energy), the numbers of a
+    sampler again, as refined_….
 
     A number whose energies are not finite is itself inf or nan; that is no error.
 
@@ -72,10 +74,12 @@ class PointEvaluation:
         sample: Sampler | None,
         n_samples: int | None = None,
         log_normalizer: float | None = None,
+        refined: Sampler | None = None,
     ) -> Numbers:
         """The row of a model, which may lack a generator or an energy.
 
         Args:
+            refined: the sampler whose samples are refined on the energy.
             n_samples: instead of the evaluation's own, for a quick look.
             log_normalizer: log Z where it is known; in the plane it is measured all the same.
         """
@@ -89,12 +93,15 @@ class PointEvaluation:
                 numbers |= {"log_normalizer": log_normalizer} | self._of_energy(log_masses)
             if log_normalizer is not None:
                 numbers["held_out_log_likelihood"] = -held_out_energy - log_normalizer
-        if sample is not None:
+        for prefix, sampler in (("", sample), ("refined_", refined)):
+            if sampler is None:
+                continue
             with torch.no_grad():
-                samples = sample(n_samples or self.n_samples).to(self.points)
-            numbers |= self._of_samples(samples, log_masses)
+                samples = sampler(n_samples or self.n_samples).to(self.points)
+            of_samples = self._of_samples(samples, log_masses)
             if energy is not None:
-                numbers["energy_gap"] = _mean(energy, samples[: self.n_evaluated]) - held_out_energy
+                of_samples["energy_gap"] = _mean(energy, samples[: self.n_evaluated]) - held_out_energy
+            numbers |= {prefix + name: value for name, value in of_samples.items()}
         return numbers
 
     def yardsticks(self) -> dict[str, Numbers]:
