@@ -5,7 +5,7 @@ import torch
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.mixture import log_mixture
-from energy_gan.negatives.base import Negatives
+from energy_gan.negatives.base import Negatives, systematic
 from energy_gan.shapes import Points, Scalar
 
 
@@ -25,12 +25,8 @@ class EnergyLikelihood(GeneratorTerm):
 
 @torch.no_grad()
 def resample(negatives: Negatives, n: int) -> Points:
-    """n of the negatives, each in proportion to its weight, by systematic resampling.
-
-    Each appears n p times, rounded up or down: nothing varies more than it must.
-    """
+    """n of the negatives, each in proportion to its weight."""
     if negatives.log_weights is None:
         return negatives.samples
-    total = (negatives.log_weights - negatives.energies).softmax(0).cumsum(0)
-    places = (torch.arange(n, device=total.device) + torch.rand(1, device=total.device)) * total[-1] / n
-    return negatives.samples[torch.searchsorted(total, places).clamp(max=len(total) - 1)]
+    shares = (negatives.log_weights - negatives.energies).softmax(0)
+    return negatives.samples[systematic(shares, n)]

@@ -122,11 +122,19 @@ class Generator(nn.Module):
 
     In evaluation a sample does not depend on who else is in the batch: batch norm then uses the
     statistics that `calibrate` measured.
+
+    A recognition network r(z | x), if there is one, is trained by the terms that use it.
     """
 
-    def __init__(self, network: nn.Module, prior: Prior, noise: OutputNoise | None = None):
+    def __init__(
+        self,
+        network: nn.Module,
+        prior: Prior,
+        noise: OutputNoise | None = None,
+        recognition: nn.Module | None = None,
+    ):
         super().__init__()
-        self.network, self.prior, self.noise = network, prior, noise
+        self.network, self.prior, self.noise, self.recognition = network, prior, noise, recognition
 
     def moments(self, latent: Latents) -> tuple[Points, Scale | None]:
         """The mean G(z) of p(x | z) and the scale of its noise, None if there is no noise."""

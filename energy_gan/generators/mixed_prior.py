@@ -4,8 +4,10 @@ A continuous G of a continuous z has a connected image: between two modes it mus
 Bits cut z into 2^bits pieces with no points between them.
 """
 
+import math
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from energy_gan.generators.base import Prior
@@ -53,11 +55,23 @@ class MixedPrior(Prior):
         else:
             total = self.logits.softmax(0).cumsum(0)
             piece = torch.searchsorted(total, u[:, 0].contiguous() * total[-1]).clamp(max=len(total) - 1)
-        bits = piece[:, None] // self.places % 2
-        return 2 * torch.cat([bits, u[:, 1:]], 1) - 1
+        return torch.cat([self.bits_of(piece), 2 * u[:, 1:] - 1], 1)
+
+    def bits_of(self, piece: Int[Tensor, "B"]) -> Float[Tensor, "B bits"]:
+        """The bits, −1 or 1, that name a piece."""
+        return 2.0 * (piece[:, None] // self.places % 2) - 1
+
+    def piece_of(self, latent: Latents) -> Int[Tensor, "B"]:
+        """The number of the piece that a latent is in."""
+        return ((latent[:, : self.bits] > 0) * self.places).sum(1)
+
+    def log_prob(self, latent: Latents) -> Energies:
+        """log p(z) = log π − uniforms · log 2."""
+        share = self.log_share(latent)
+        log_piece = -self.bits * math.log(2) if share is None else share
+        return log_piece - self.uniforms * math.log(2) + latent.new_zeros(len(latent))
 
     def log_share(self, latent: Latents) -> Energies | None:
         if self.logits is None:
             return None
-        piece = ((latent[:, : self.bits] > 0) * self.places).sum(1)
-        return self.logits.log_softmax(0)[piece]
+        return self.logits.log_softmax(0)[self.piece_of(latent)]

@@ -9,6 +9,7 @@ from torch import nn
 
 from energy_gan.generators.base import Generator, Prior
 from energy_gan.generators.output_noise import OutputNoise
+from energy_gan.generators.recognition import Recognition
 from energy_gan.nn import Activation, GaussianNoise, make_activation, sizes
 
 
@@ -26,6 +27,7 @@ class MLPGenerator(Generator):
         noise_before_norm: standard deviation of the noise that the author's code adds ahead of
             every batch norm in training (0.01 there).
         noise: at the output, which gives the samples a density; None in the paper.
+        recognition: r(z | x), for terms that need it; None in the paper.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class MLPGenerator(Generator):
         batch_norm: bool = True,
         noise_before_norm: float = 0.0,
         noise: OutputNoise | None = None,
+        recognition: Recognition | None = None,
     ):
         widths = [prior.latent_dim, *sizes("hidden", hidden)]
         layers: list[nn.Module] = []
@@ -52,4 +55,4 @@ class MLPGenerator(Generator):
         layers.append(last)
         if not noise or not noise.size:
             layers.append(nn.Unflatten(1, tuple(shape)))
-        super().__init__(nn.Sequential(*layers), prior, noise)
+        super().__init__(nn.Sequential(*layers), prior, noise, recognition)

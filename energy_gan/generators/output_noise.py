@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from energy_gan.nn import Scheduled
-from energy_gan.shapes import Points
+from energy_gan.shapes import Energies, Points
 
 Scale = Float[Tensor, "B K"] | Float[Tensor, "B D D"]  # standard deviations (K = 1 or D), or L itself
 
@@ -128,3 +128,14 @@ def add_noise(clean: Points, scale: Scale, rng: torch.Generator | None = None) -
     noise = noise.to(flat)
     noise = scale * noise if scale.ndim == 2 else torch.einsum("bij,bj->bi", scale, noise)
     return (flat + noise).view_as(clean)
+
+
+def noise_log_prob(x: Points, clean: Points, scale: Scale) -> Energies:
+    """log p(x | z) = log N(x; G(z), L Lᵀ), pair by pair."""
+    deviation = (x - clean).flatten(1)
+    constant = -0.5 * deviation.shape[1] * math.log(2 * math.pi)
+    if scale.ndim == 2:
+        scale = scale.expand_as(deviation)
+        return constant - scale.log().sum(1) - 0.5 * (deviation / scale).square().sum(1)
+    whitened = torch.linalg.solve_triangular(scale, deviation[..., None], upper=False)
+    return constant - scale.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * whitened.square().sum((1, 2))

@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from energy_gan.generators.base import Draw
 from energy_gan.shapes import Energies, Points, Scalar
@@ -35,3 +37,21 @@ class NegativeSampler(nn.Module, ABC):
     @abstractmethod
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
         """Negatives without a graph, from the generator's batch or from elsewhere."""
+
+
+def ess(log_weights: Float[Tensor, "N"]) -> Float[Tensor, ""]:
+    """The effective number of samples, (Σ w)² / Σ w², between 1 and N."""
+    return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
+
+
+def systematic(shares: Float[Tensor, "N"], n: int) -> Int[Tensor, "n"]:
+    """n numbers from 0 to N − 1, each in proportion to its share: n p times, rounded up or down.
+
+    Nothing varies more than it must. The shares are positive; their sum does not matter.
+
+    Reference: Comparison of Resampling Schemes for Particle Filtering (Douc et al., 2005),
+    https://arxiv.org/abs/cs/0507025.
+    """
+    total = shares.cumsum(0)
+    places = (torch.arange(n, device=total.device) + torch.rand(1, device=total.device)) * total[-1] / n
+    return torch.searchsorted(total, places).clamp(max=len(total) - 1)
