@@ -77,7 +77,7 @@ class ChainNegatives(NegativeSampler):
         self.register_buffer("step_size", torch.tensor(float(step_size)))
 
     @torch.no_grad()
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw) -> Negatives:
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
         if self.chains.isnan().any():
             self._start(energy, draw)
         chosen = torch.randperm(len(self.chains), device=self.chains.device)[: self.moved]
@@ -99,8 +99,14 @@ class ChainNegatives(NegativeSampler):
             return Negatives(state.x)
         return Negatives(state.x, log_weights + state.energy - math.log(len(chosen)))
 
-    def _start(self, energy: Callable[[Points], Energies], draw: Draw) -> None:
-        """All chains from the generator, weighted by exp(−E) over the density of its batch."""
+    def _start(self, energy: Callable[[Points], Energies], draw: Draw | None) -> None:
+        """All chains from the generator, weighted by exp(−E) over the density of its batch.
+
+        Without a generator, N(0, I) takes its place.
+        """
+        if draw is None:
+            origin = torch.zeros_like(self.chains[:1])
+            draw = Draw(origin.flatten(1), origin, origin, origin.new_ones(1, 1))
         component = torch.randint(len(draw.clean), (len(self.chains),), device=self.chains.device)
         if draw.scale is None:
             self.chains.copy_(draw.samples[component])
@@ -110,10 +116,10 @@ class ChainNegatives(NegativeSampler):
         if self.weighted:
             self.log_weights.copy_(-self.energies - log_mixture(self.chains, draw))
 
-    def _restarted(self, energy: Callable[[Points], Energies], state: State, draw: Draw) -> State:
+    def _restarted(self, energy: Callable[[Points], Energies], state: State, draw: Draw | None) -> State:
         """A share of the chains at new samples of the generator."""
         fresh = torch.rand(len(state.x), device=state.x.device) < self.restart
-        if not fresh.any():
+        if draw is None or not fresh.any():
             return state
         x = state.x.clone()
         x[fresh] = draw.samples[torch.randint(len(draw.samples), (int(fresh.sum()),), device=x.device)]

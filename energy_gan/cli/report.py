@@ -1,0 +1,175 @@
+"""Every recipe on every set of the plane, and what comes of it as docs/two_dimensions.md.
+
+A trial is a run, runs/report/<method>/<data>/seed_<seed>. What is there is not run again, and what was
+cut short goes on from its last checkpoint; so the report can be stopped and started at any time.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from energy_gan.cli import Parser, door
+from energy_gan.compose import options
+from energy_gan.errors import InputError
+
+DATA = (
+    "four_spin", "two_spiral", "eight_gaussians", "twenty_five_gaussians", "swiss_roll", "checkerboard", "rings"
+)  # fmt: skip
+METHODS = ("aligned", "aligned_chains", "flow_contrast", "kim_bengio", "exact_likelihood", "langevin", "flow")
+COLUMNS = {  # key: (title, the better end)
+    "kl_data_energy": ("KL(data‖energy)", min),
+    "kl_generator_energy": ("KL(gen.‖energy)", min),
+    "refined_kl_generator_energy": ("refined", min),
+    "hdr99": ("in 99 % region", max),
+    "refined_hdr99": ("refined", max),
+    "smallest_mode": ("smallest mode", max),
+    "sliced_w2": ("sliced W2", min),
+}
+YARDSTICKS = {"gaussian": "Gaussian", "kde": "kernel estimate", "fresh data": "fresh data: the floor"}
+
+
+class Trial(NamedTuple):
+    method: str
+    data: str
+    seed: int
+
+    def run(self, folder: Path) -> Path:
+        return folder / self.method / self.data / f"seed_{self.seed}"
+
+
+def main() -> None:
+    parser = Parser("report", description=__doc__)
+    parser.add_argument("--methods", nargs="+", default=METHODS, help="(all)")
+    parser.add_argument("--data", nargs="+", default=DATA, help="(all of the plane)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each (2)")
+    parser.add_argument("--folder", type=Path, default=Path("runs/report"), help="of the trials")
+    parser.add_argument("--out", type=Path, default=Path("docs/two_dimensions.md"))
+    parser.add_argument("--no-runs", action="store_true", help="report what is there, run nothing")
+    given = parser.parse_args()
+    for what, names in (("method", given.methods), ("data", given.data)):
+        if unknown := set(names) - set(options(what)):
+            raise InputError(
+                f"{what} {', '.join(sorted(unknown))} is unknown: see `make help` and the README"
+            )
+    if given.jobs < 1:
+        raise InputError(f"--jobs must be at least 1, got {given.jobs}")
+
+    trials = [Trial(*t) for t in product(given.methods, given.data, given.seeds)]
+    trials.sort(key=lambda t: t.seed)  # a first table early, the other seeds after it
+    failures = [] if given.no_runs else run_all(trials, given.folder, given.jobs)
+    write(given.out, read(trials, given.folder), given.data, given.folder)
+    print(f"{given.out} and its figures are written")
+    if failures:
+        raise InputError(f"{len(failures)} trials failed, their logs: {', '.join(map(str, failures))}")
+
+
+def run_all(trials: Iterable[Trial], folder: Path, jobs: int) -> list[Path]:
+    """Run what is not there yet; the logs of the trials that failed."""
+    todo = [t for t in trials if not (t.run(folder) / "metrics.json").is_file()]
+    failures = []
+    with ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(run, trial, folder): trial for trial in todo}
+        for done in (bar := tqdm(as_completed(running), total=len(todo), unit="run", disable=not todo)):
+            bar.set_postfix_str(str(running[done].run(Path())))
+            if log := done.result():
+                failures.append(log)
+    return failures
+
+
+def run(trial: Trial, folder: Path) -> Path | None:
+    """One trial in a process of its own; the path of its log if it failed."""
+    path = trial.run(folder)
+    if list(path.glob("checkpoints/*.ckpt")):
+        command = ["resume", str(path)]
+    else:
+        shutil.rmtree(path, ignore_errors=True)  # of a trial that saved nothing before it was cut
+        command = ["train", f"method={trial.method}", f"data={trial.data}", f"seed={trial.seed}"]
+        command += [f"run_dir='{path}'", "callbacks.progress.refresh_rate=0"]
+    log = path.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        program = [sys.executable, "-m", f"energy_gan.cli.{command[0]}", *command[1:]]
+        status = subprocess.run(program, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+    return log if status else None
+
+
+def read(trials: Iterable[Trial], folder: Path) -> dict[Trial, dict]:
+    """The metrics.json of the trials that are there."""
+    files = {t: t.run(folder) / "metrics.json" for t in trials}
+    return {t: json.loads(file.read_text()) for t, file in files.items() if file.is_file()}
+
+
+def write(out: Path, reports: Mapping[Trial, dict], data: Sequence[str], folder: Path) -> None:
+    """The page and its pictures."""
+    if not reports:
+        raise InputError(f"there is no finished trial in {folder}: run `make report` without --no-runs")
+    figures = out.parent / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    page = [HEAD.format(command=command(reports))]
+    for name in (d for d in data if any(t.data == d for t in reports)):
+        page.append(f"## {name}\n\n" + section(name, reports))
+        first = min((t for t in reports if t.data == name), key=lambda t: (t.method != "aligned", t.seed))
+        picture = first.run(folder) / "figures/energy_map.png"
+        if picture.is_file():
+            shutil.copy(picture, figures / f"two_dimensions_{name}.png")
+            page.append(
+                f'<img src="figures/two_dimensions_{name}.png" width="760">\n\n'
+                f"`{first.method}`, seed {first.seed}: three log densities on one scale."
+            )
+    out.write_text("\n\n".join(page) + "\n")
+
+
+HEAD = """\
+# Two dimensions: how far data, energy and generator agree
+
+Made by `{command}`. Every trial is `make train DATA=… METHOD=… ARGS=seed=…`; the data are drawn anew with each
+seed, 10,000 points to train on. KL in nats, integrated on a grid; the generator's from 200,000 samples with Miller
+and Madow's correction. "refined": the samples after 5 steps of MALA on the energy. Each cell is the mean over the
+seeds and, in brackets, the worst of them. Time is of training and its measurements, on one thread."""
+
+
+def command(reports: Mapping[Trial, dict]) -> str:
+    return "make report"
+
+
+def section(data: str, reports: Mapping[Trial, dict]) -> str:
+    """The table of one set."""
+    titles = " | ".join(title for title, _ in COLUMNS.values())
+    lines = [f"| | {titles} | seeds | steps | seconds |", "|---" * (len(COLUMNS) + 4) + "|"]
+    methods = dict.fromkeys(t.method for t in reports if t.data == data)
+    for method in methods:
+        rows = [r for t, r in sorted(reports.items()) if (t.method, t.data) == (method, data)]
+        cells = [cell([r["metrics"].get(key) for r in rows], best) for key, (_, best) in COLUMNS.items()]
+        seconds = mean(r["seconds"] for r in rows)
+        lines.append(
+            f"| `{method}` | {' | '.join(cells)} | {len(rows)} | {rows[0]['step']} | {seconds:.0f} |"
+        )
+    yardsticks = [r["yardsticks"] for t, r in sorted(reports.items()) if t.data == data]
+    for key, title in YARDSTICKS.items():
+        rows = [y[key] for y in yardsticks if key in y]
+        cells = [cell([r.get(k) for r in rows[:1]], best) for k, (_, best) in COLUMNS.items()]
+        lines.append(f"| {title} | {' | '.join(cells)} | 1 | | |")
+    return "\n".join(lines)
+
+
+def cell(values: Sequence[float | None], best) -> str:
+    """Mean (worst); a dash where the method has no such number."""
+    values = [v for v in values if v is not None]
+    if not values:
+        return "–"
+    worst = max(values) if best is min else min(values)
+    return f"{mean(values):.3f}" + (f" ({worst:.3f})" if len(values) > 1 else "")
+
+
+if __name__ == "__main__":
+    door(main)
