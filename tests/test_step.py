@@ -4,9 +4,11 @@ from functools import partial
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 
+from energy_gan.build import build
 from energy_gan.callbacks.checkpoint import SaveCheckpoints
+from energy_gan.compose import compose
 from energy_gan.data.base import DataModule
 from energy_gan.energies.experts import IsotropicQuadratic, ProductOfExperts
 from energy_gan.energies.mlp import MLPFeatures
@@ -16,6 +18,7 @@ from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.methods.energy_gan import EnergyGAN
 from energy_gan.negatives.grid import GridNegatives
 from energy_gan.objectives import classifier, maximum_likelihood
+from energy_gan.optimizers import MuonWithAdam
 
 ADAGRAD = partial(torch.optim.Adagrad, lr=0.01)
 
@@ -232,3 +235,79 @@ def test_parts_that_do_not_fit_are_refused_at_construction():
     three = ProductOfExperts([3], MLPFeatures([3]), 4)
     with pytest.raises(ValueError, match=r"the negatives must have shape \(4288, 3\) here, got \(4288, 2\)"):
         EnergyGAN([3], three, ADAGRAD, negatives=GridNegatives(cells=64, reach=2.0))
+
+
+@pytest.mark.parametrize("recipe", ["aligned", "aligned_chains"])
+def test_our_recipes_resume_bit_for_bit_too(tmp_path, recipe):
+    """With Muon's and Adam's states, the noise's limit, the chains and their weights."""
+    given = ["data=eight_gaussians", f"method={recipe}", "trainer.max_steps=20", "method.generated=32"]
+    given += ["method.generator.prior.bits=3", "method.energy.features.hidden=[16,16]"]
+
+    def method():
+        torch.manual_seed(0)
+        return build(compose(given)["method"], "method")
+
+    whole = method()
+    fit(whole, 20, tmp_path / "whole")
+    cut, torch_state = method(), torch.get_rng_state()
+    fit_until(cut, 20, tmp_path / "cut", stop=10)
+    torch.set_rng_state(torch_state)
+    resumed = method()
+    (last,) = (tmp_path / "cut").glob("*7.ckpt")
+    fit(resumed, 20, tmp_path / "resumed", resume=last)
+    assert equal(weights(whole), weights(resumed))
+
+
+class Stop(Callback):
+    def __init__(self, at):
+        self.at = at
+
+    def on_train_batch_end(self, trainer, *_):
+        trainer.should_stop = trainer.should_stop or trainer.global_step >= self.at
+
+
+def fit_until(method, max_steps, folder, stop):
+    """As `fit`, but the run ends early although more steps were planned."""
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=max_steps,
+        max_epochs=-1,
+        min_epochs=0,
+        logger=False,
+        callbacks=[SaveCheckpoints(str(folder), every_n_steps=7, keep=100), Stop(stop)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(method, Blobs([2], 16, 0))
+    assert trainer.global_step < max_steps
+
+
+def test_muon_with_adam_is_muon_and_adam():
+    def network():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 8))
+
+    ours, theirs = network(), network()
+    both = MuonWithAdam(ours.parameters(), lr=0.05, adam_lr=0.01)
+    muon = torch.optim.Muon([theirs[2].weight], 0.05, momentum=0.95, weight_decay=0.0)
+    rest = [theirs[0].weight, theirs[0].bias, theirs[2].bias]
+    adam = torch.optim.Adam(rest, 0.01, betas=(0.9, 0.99), fused=True)
+    schedule = torch.optim.lr_scheduler.StepLR(both, 1, 0.5)
+    for step in range(6):
+        x = torch.randn(16, 2, generator=torch.Generator().manual_seed(step))
+        for model, optimizers in ((ours, [both]), (theirs, [muon, adam])):
+            model.zero_grad()
+            model(x).square().mean().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+        schedule.step()
+        for optimizer in (muon, adam):
+            optimizer.param_groups[0]["lr"] *= 0.5
+        if step == 2:  # saved and loaded into a new one
+            state = both.state_dict()
+            both = MuonWithAdam(ours.parameters(), lr=9.0, adam_lr=9.0)
+            both.load_state_dict(state)
+            schedule = torch.optim.lr_scheduler.StepLR(both, 1, 0.5)
+    assert equal(weights(ours), weights(theirs))
+    with pytest.raises(ValueError, match="lr and adam_lr must be positive"):
+        MuonWithAdam(ours.parameters(), lr=-1.0)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from energy_gan.generators.mixed_prior import MixedPrior
@@ -65,7 +66,7 @@ class Recognition(nn.Module):
         log_slope = 2 * (math.log(2) - before - F.softplus(-2 * before))  # of tanh
         return log_piece + (log_normal - log_slope).sum(1)
 
-    def _place(self, x: Points, bits: Latents) -> tuple[Latents, Latents]:
+    def _place(self, x: Points, bits: Float[Tensor, "B bits"]) -> tuple[Latents, Latents]:
         mean, raw = self.place(torch.cat([x, bits], 1)).chunk(2, 1)
         return mean, 3 * torch.tanh(raw / 3) - 0.5  # a standard deviation from 0.03 to 12
 

@@ -80,7 +80,7 @@ def tune(
     state = init(energy, x)
     for _ in range(n_steps):
         state, info = kernel.step(energy, state, step_size, rng)
-        step_size = adapt(step_size, float(info.acceptance.mean()), target)
+        step_size = adapt(step_size, float(info.acceptance.mean()), target, rate=1.0)
     return step_size
 
 

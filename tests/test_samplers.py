@@ -1,0 +1,139 @@
+"""Laws of the samplers: detailed balance, reversibility, known variances."""
+
+import math
+
+import pytest
+import torch
+
+from energy_gan.samplers.base import accept, adapt, init, run, tune
+from energy_gan.samplers.hmc import HMC
+from energy_gan.samplers.langevin import Langevin
+from energy_gan.samplers.mala import MALA
+
+
+def banana(x):
+    """An energy that is no Gaussian's."""
+    return 0.5 * x[:, 0] ** 2 + (x[:, 1] - x[:, 0] ** 2) ** 2 + 0.1 * x.sum(1).sin()
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_mala_is_in_detailed_balance():
+    """p(x) q(x→y) α(x→y) = p(y) q(y→x) α(y→x), with q written down anew."""
+    x, step = torch.randn(2, 50, 2, generator=rng(), dtype=torch.float64).unbind()
+    x, y = 0.7 * x, 0.7 * x + step / 3
+    ε, at_x, at_y = 0.3, init(banana, x), init(banana, y)
+
+    def log_flow(start, end):
+        mean = start.x - ε * start.gradient
+        q = torch.distributions.Normal(mean, math.sqrt(2 * ε)).log_prob(end.x).sum(1)
+        back = torch.distributions.Normal(end.x - ε * end.gradient, math.sqrt(2 * ε)).log_prob(start.x).sum(1)
+        log_ratio = start.energy - end.energy + back - q
+        ours = (
+            start.energy
+            - end.energy
+            + MALA.log_proposal(end, start.x, ε)
+            - MALA.log_proposal(start, end.x, ε)
+        )
+        torch.testing.assert_close(ours, log_ratio)
+        _, info = accept(start, end, ours, rng())
+        return -start.energy + q + info.acceptance.log()
+
+    torch.testing.assert_close(log_flow(at_x, at_y), log_flow(at_y, at_x))
+
+
+def test_leapfrog_can_be_undone_and_keeps_volume():
+    kernel = HMC(n_leapfrog=7)
+    x, v = torch.randn(2, 20, 2, generator=rng(), dtype=torch.float64).unbind()
+    end, velocity = kernel.leapfrog(banana, init(banana, x), v, 0.02)
+    back, reversed_velocity = kernel.leapfrog(banana, end, -velocity, 0.02)
+    torch.testing.assert_close(back.x, x)
+    torch.testing.assert_close(reversed_velocity, -v)
+
+    def flow(both):
+        state, velocity = kernel.leapfrog(banana, init(banana, both[None, :2]), both[None, 2:], 0.02)
+        return torch.cat([state.x[0], velocity[0]])
+
+    start, δ = torch.cat([x[0], v[0]]), 1e-5
+    steps = δ * torch.eye(4, dtype=torch.float64)
+    jacobian = torch.stack([(flow(start + s) - flow(start - s)) / (2 * δ) for s in steps])
+    assert torch.linalg.det(jacobian).item() == pytest.approx(1, abs=1e-7)
+
+
+def test_one_leapfrog_step_is_mala():
+    x = torch.randn(30, 2, generator=rng(1), dtype=torch.float64)
+    of_hmc, hmc_info = HMC(1).step(banana, init(banana, x), 0.1, rng(2))
+    of_mala, mala_info = MALA().step(banana, init(banana, x), 0.1, rng(2))
+    torch.testing.assert_close(hmc_info.acceptance, mala_info.acceptance)
+    torch.testing.assert_close(of_hmc.x, of_mala.x)
+
+
+@pytest.mark.parametrize(("kernel", "step_size"), [(MALA(), 0.1), (HMC(5), 0.05)])
+def test_a_gaussian_s_moments_are_kept(kernel, step_size):
+    covariance = torch.tensor([[1.0, 0.8], [0.8, 2.0]])
+    precision, factor = covariance.inverse(), torch.linalg.cholesky(covariance)
+    x = 3 + torch.randn(8_000, 2, generator=rng()) @ factor.T
+
+    def energy(x):
+        return 0.5 * torch.einsum("bi,ij,bj->b", x - 3, precision, x - 3)
+
+    state, acceptance = run(kernel, energy, init(energy, x), step_size, 30, rng(1))
+    assert 0.5 < acceptance < 1
+    assert (state.x - x).square().mean() > 0.5, "it moved"
+    torch.testing.assert_close(state.x.mean(0), torch.tensor([3.0, 3.0]), atol=0.06, rtol=0)
+    torch.testing.assert_close(state.x.T.cov(), covariance, atol=0.1, rtol=0)
+
+
+def test_langevin_is_too_wide_by_the_known_factor():
+    ε, x = 0.5, torch.randn(20_000, 1, generator=rng())
+
+    def energy(x):
+        return 0.5 * x.square().sum(1)
+
+    state, acceptance = run(Langevin(), energy, init(energy, x), ε, 40, rng(1))
+    assert acceptance == pytest.approx(1)
+    assert state.x.var().item() == pytest.approx(1 / (1 - ε / 2), rel=0.04)
+
+
+def test_what_is_not_finite_is_refused():
+    def walled(x):
+        return torch.where(x[:, 0] > 0, x.square().sum(1), torch.inf)
+
+    x = torch.rand(500, 2, generator=rng()) + 0.01
+    state, acceptance = run(MALA(), walled, init(walled, x), 0.5, 20, rng(1))
+    assert acceptance < 1
+    assert (state.x[:, 0] > 0).all()
+    assert state.energy.isfinite().all()
+
+
+@pytest.mark.parametrize("dimension", [2, 50])
+def test_a_tuned_step_is_accepted_seven_times_in_ten(dimension):
+    def energy(x):
+        return 0.5 * x.square().sum(1)
+
+    x = torch.randn(1_000, dimension, generator=rng())
+    step_size = tune(MALA(), energy, x, rng=rng(1))
+    assert run(MALA(), energy, init(energy, x), step_size, 10, rng(2))[1] == pytest.approx(0.7, abs=0.04)
+    assert adapt(0.1, 0.9) > 0.1 > adapt(0.1, 0.5)
+
+
+def test_chains_may_have_step_sizes_of_their_own():
+    x = torch.randn(64, 3, 4, generator=rng(), dtype=torch.float64)
+
+    def energy(x):
+        return x.flatten(1).pow(4).sum(1)
+
+    sizes = torch.full((64,), 0.01, dtype=torch.float64)
+    each, _ = MALA().step(energy, init(energy, x), sizes, rng(1))
+    one, _ = MALA().step(energy, init(energy, x), 0.01, rng(1))
+    torch.testing.assert_close(each.x, one.x)
+    each, _ = HMC(2).step(energy, init(energy, x), sizes, rng(1))
+    one, _ = HMC(2).step(energy, init(energy, x), 0.01, rng(1))
+    torch.testing.assert_close(each.x, one.x)
+
+
+def test_a_hmc_without_steps_is_refused():
+    with pytest.raises(ValueError, match="n_leapfrog must be at least 1, got 0"):
+        HMC(0)
