@@ -15,7 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from energy_gan.errors import InputError
+from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Method
+from energy_gan.negatives.density import DensityNegatives
+from energy_gan.negatives.importance import ImportanceNegatives
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import init, run, tune
 from energy_gan.samplers.mala import MALA
@@ -125,6 +128,34 @@ class Model:
                     lambda u: run(MALA(), energy, init(energy, u), step_size, refine, rng)[0].x, u
                 )
         return u * self.method.scale + self.method.shift
+
+    @torch.no_grad()
+    def weighted_samples(
+        self, n: int, seed: int = 0, n_batch: int = 448
+    ) -> tuple[Float[Tensor, "N *S"], Float[Tensor, "N"]] | None:
+        """Samples x with log weights w: log Z ≈ logsumexp(w − E(x)), and P_energy ≈ the x in proportion to
+        exp(w − E(x)). None where the generator's density is not known.
+
+        They come from batches of the generator, whose density is known batch by batch, with a seventh of
+        a wide normal among them, or from a flow.
+        """
+        generator = self.method.generator
+        if generator is None:
+            return None
+        exact = type(generator).log_prob is not Generator.log_prob
+        if generator.noise is None and not exact:
+            return None
+        negatives = DensityNegatives() if exact else ImportanceNegatives(wide=n_batch // 7)
+        size, parts = n_batch if exact else n_batch - n_batch // 7, []
+        with torch.random.fork_rng(), evaluating(generator), evaluating(self.method.energy):
+            torch.manual_seed(seed)
+            for _ in range(-(-n // n_batch)):
+                latent = generator.prior.sample(size, device=self.method.shift.device)
+                parts.append(negatives(self.method.energy, generator.draw(latent)))
+        u = torch.cat([part.samples for part in parts])
+        log_weights = torch.cat([part.log_weights for part in parts]) - math.log(len(parts))
+        log_scale = self.method.scale.log().sum()
+        return u * self.method.scale + self.method.shift, log_weights + log_scale
 
     def _energy(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B"]:
         with evaluating(self.method.energy) as energy:

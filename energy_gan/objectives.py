@@ -4,6 +4,8 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, sections 2.2 and 2.3.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +18,10 @@ Negative = Float[Tensor, "N"]
 
 
 def maximum_likelihood(
-    energy_positive: Positive, energy_negative: Negative, log_weights: Negative | None = None
+    energy_positive: Positive,
+    energy_negative: Negative,
+    log_weights: Negative | None = None,
+    log_density: Positive | None = None,
 ) -> dict[str, Scalar]:
     """E[E(x⁺)] − E[E(x⁻)], whose gradient is that of −log p (Eq. 7).
 
@@ -32,7 +37,10 @@ def maximum_likelihood(
 
 
 def classifier(
-    energy_positive: Positive, energy_negative: Negative, log_weights: Negative | None = None
+    energy_positive: Positive,
+    energy_negative: Negative,
+    log_weights: Negative | None = None,
+    log_density: Positive | None = None,
 ) -> dict[str, Scalar]:
     """−½ E[log σ(−E(x⁺))] − ½ E[log σ(E(x⁻))]: P(data | x) = σ(−E(x)), trained by logistic loss (Eq. 8)."""
     if log_weights is not None:
@@ -41,3 +49,44 @@ def classifier(
         "positive_phase": 0.5 * F.softplus(energy_positive).mean(),
         "negative_phase": 0.5 * F.softplus(-energy_negative).mean(),
     }
+
+
+def noise_contrast(
+    energy_positive: Positive,
+    energy_negative: Negative,
+    log_weights: Negative | None = None,
+    log_density: Positive | None = None,
+) -> dict[str, Scalar]:
+    """−½ E[log σ(h(x⁺))] − ½ E[log σ(−h(x⁻))], h(x) = log p(x) − log q(x), the noise q known exactly.
+
+    At its optimum p is the data's law. The constant −log Z in log p = −E − log Z is not learned but
+    estimated from the same negatives, by the weights 1/q.
+
+    Reference: Noise-contrastive estimation (Gutmann & Hyvärinen, 2010),
+    https://proceedings.mlr.press/v9/gutmann10a.html, equation 3; with a flow as the noise, Flow
+    Contrastive Estimation of Energy-Based Models (Gao et al., 2020), https://arxiv.org/abs/1912.00589.
+
+    Args:
+        log_weights: −log q(x⁻) − log N.
+        log_density: log q(x⁺).
+    """
+    if log_weights is None or log_density is None:
+        raise ValueError("noise_contrast needs negatives of a law whose density is known: DensityNegatives")
+    log_normalizer = torch.logsumexp(log_weights - energy_negative, 0).detach()
+    log_noise = -log_weights - math.log(len(log_weights))
+    positive = -energy_positive - log_normalizer - log_density
+    negative = -energy_negative - log_normalizer - log_noise
+    return {
+        "positive_phase": 0.5 * F.softplus(-positive).mean(),
+        "negative_phase": 0.5 * F.softplus(negative).mean(),
+    }
+
+
+def normalised_likelihood(
+    energy_positive: Positive,
+    energy_negative: Negative,
+    log_weights: Negative | None = None,
+    log_density: Positive | None = None,
+) -> dict[str, Scalar]:
+    """E[E(x⁺)] = −E[log p(x⁺)] for an energy whose Z is 1, a flow's; negatives are not looked at."""
+    return {"positive_phase": energy_positive.mean()}

@@ -22,7 +22,8 @@ from energy_gan.compose import options
 from energy_gan.errors import InputError
 
 DATA = (
-    "four_spin", "two_spiral", "eight_gaussians", "twenty_five_gaussians", "swiss_roll", "checkerboard", "rings"
+    "four_spin", "two_spiral", "eight_gaussians", "twenty_five_gaussians", "swiss_roll", "checkerboard",
+    "rings",
 )  # fmt: skip
 METHODS = ("aligned", "aligned_chains", "flow_contrast", "kim_bengio", "exact_likelihood", "langevin", "flow")
 COLUMNS = {  # key: (title, the better end)
@@ -132,10 +133,11 @@ def write(out: Path, reports: Mapping[Trial, dict], data: Sequence[str], folder:
 HEAD = """\
 # Two dimensions: how far data, energy and generator agree
 
-Made by `{command}`. Every trial is `make train DATA=… METHOD=… ARGS=seed=…`; the data are drawn anew with
-each seed, 10,000 points to train on. KL in nats, integrated on a grid; the generator from 200,000 samples with
-Miller and Madow's correction. "refined": the samples after 5 steps of MALA on the energy. Each cell is the mean
-over the seeds and, in brackets, the worst of them. Time is of training and its measurements, on one thread."""
+Made by `{command}`. Every trial is `make train DATA=… METHOD=… ARGS=seed=…`; the data are drawn anew
+with each seed, 10,000 points to train on. KL in nats, integrated on a grid; that of the generator from 200,000
+samples with Miller and Madow's correction. "refined": the samples after 5 steps of MALA on the energy. Each
+cell is the mean over the seeds and, in brackets, the worst of them. Time is of training with its measurements,
+on one thread of a shared machine."""
 
 
 def command(reports: Mapping[Trial, dict]) -> str:

@@ -6,6 +6,7 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from energy_gan.errors import InputError
 from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise
 from energy_gan.randomness import random_generator
 from energy_gan.shapes import Energies, Latents, Points, Scalar
@@ -101,6 +103,7 @@ class Draw(NamedTuple):
     samples: Points
     scale: Scale | None = None
     log_shares: Energies | None = None
+    log_prob: Callable[[Points], Energies] | None = None  # the generator's, where it is known exactly
 
     @property
     def log_weights(self) -> Energies:
@@ -149,7 +152,18 @@ class Generator(nn.Module):
         """Samples for these latents together with what they were made from; `rng` draws the noise."""
         clean, scale = self.moments(latent)
         samples = clean if scale is None else add_noise(clean, scale, rng)
-        return Draw(latent, clean, samples, scale, self.prior.log_share(latent))
+        return Draw(latent, clean, samples, scale, self.prior.log_share(latent), self.log_prob)
+
+    def log_prob(self, x: Points) -> Energies:
+        """log q(x), for a generator that knows it.
+
+        Raises:
+            InputError: this one does not.
+        """
+        raise InputError(
+            "this part needs a generator whose density is known exactly: give a FlowGenerator, as in "
+            "METHOD=flow_contrast"
+        )
 
     @torch.no_grad()
     def calibrate(self, n: int = 16_384, batch_size: int = 1_024, seed: int = 0) -> None:

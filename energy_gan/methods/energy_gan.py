@@ -40,7 +40,7 @@ class EnergyGAN(Method):
         generator: G with its prior; None trains the energy alone, on negatives from elsewhere.
         generated: samples of the generator in each move; as many as there are points if None.
         negatives: where x⁻ comes from; the generator's own samples by default.
-        objective: (energy_positive, energy_negative, log_weights) -> named terms.
+        objective: (energy_positive, energy_negative, log_weights, log_density) -> named terms.
         entropy: estimates H; None leaves the term out.
         entropy_weight: of H in the generator's loss, not negative.
         entropy_optimizer: of the entropy's own network, where it learns one; it then moves in every
@@ -133,7 +133,9 @@ class EnergyGAN(Method):
             positive, negative = energy_positive.mean(), self.last_negatives.mean_energy
             gap = negative - positive
             self.report({"energy_positive": positive, "energy_negative": negative, "energy_gap": gap})
-        return self.objective(energy_positive, energy_negative, negatives.log_weights)
+        with torch.no_grad():
+            log_density = negatives.log_density(x) if negatives.log_density else None
+        return self.objective(energy_positive, energy_negative, negatives.log_weights, log_density)
 
     def generator_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
         """KL(P_generator ‖ P_energy) (Eq. 13) and KL(P_energy ‖ P_generator), but for constants."""

@@ -16,12 +16,14 @@ class Negatives(NamedTuple):
     """Samples that stand for the energy's own law in the negative phase.
 
     With `log_weights`, log Z ≈ logsumexp(log_weights − E(samples)); without, the samples count
-    equally and log Z stays unknown. `energies` are E(samples) where they have been computed.
+    equally and log Z stays unknown. `energies` are E(samples) where they have been computed;
+    `log_density` is that of the law that the samples come from, where it is known everywhere.
     """
 
     samples: Points
     log_weights: Energies | None = None
     energies: Energies | None = None
+    log_density: Callable[[Points], Energies] | None = None
 
     @property
     def mean_energy(self) -> Scalar:

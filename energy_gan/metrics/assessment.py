@@ -1,0 +1,110 @@
+"""Do data, energy and generator agree, where the true density is unknown and in any dimension?
+
+log Z                     by importance sampling from the generator's known density, and by annealing
+                          from a normal, forward and in reverse; an estimate only if the guards hold
+likelihood_gain           held-out log-likelihood of the energy, less a Gaussian's
+auc_…                     a classifier's AUC for each pair of the three laws
+missing_share             share of the held-out points where the generator has almost no samples
+drift                     by how much MALA lowers the energy of held-out points
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from energy_gan.metrics.detection import two_sample_test
+from energy_gan.metrics.yardsticks import GaussianEstimate
+from energy_gan.randomness import random_generator
+from energy_gan.samplers.annealed_importance import Normalizer, bracket, drift
+
+Weighted = tuple[Float[Tensor, "N D"], Float[Tensor, "N"]]
+TOLERANCE = 0.2  # nats between two estimates of log Z
+LEAST_ESS = 0.05  # effective share of the weighted samples
+
+
+def assess(
+    energy: Callable[[Tensor], Tensor],
+    points: Float[Tensor, "N D"],
+    held_out: Float[Tensor, "M D"],
+    generated: Float[Tensor, "n D"] | None,
+    refined: Float[Tensor, "m D"] | None,
+    weighted: Weighted | None = None,
+    log_normalizer: float | None = None,
+    seed: int = 0,
+    n_chains: int = 256,
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The numbers above, and the reasons why there is no log Z if there is none.
+
+    Args:
+        energy: in standardised units, like all points.
+        points: trained on; the Gaussian is fitted to them.
+        generated, refined: raw samples, and the same after MALA on the energy.
+        weighted: samples with log weights, `Model.weighted_samples`.
+        log_normalizer: log Z where it is known from elsewhere, as in the plane.
+    """
+    rng, numbers = random_generator(seed, 7), {}
+    with torch.no_grad():
+        held_out_energy = float(energy(held_out).double().mean())
+    numbers["drift"] = drift(energy, held_out[:2_000], rng)
+    of_energy = refined
+    if weighted is not None:
+        with torch.no_grad():
+            log_terms = weighted[1] - energy(weighted[0])
+        shares = log_terms.softmax(0)
+        numbers["importance_log_normalizer"] = float(log_terms.logsumexp(0))
+        numbers["importance_ess"] = float(1 / shares.square().sum() / len(shares))
+        if numbers["importance_ess"] > LEAST_ESS:
+            # each at most once: copies would be in both halves of a classifier's data and be recognised
+            often = shares * len(shares) / 4
+            of_energy = weighted[0][torch.rand(len(shares), generator=rng) < often]
+    if log_normalizer is None:
+        chains = of_energy if of_energy is not None else held_out
+        annealed = bracket(energy, chains[:n_chains], held_out[:2_000], tolerance=TOLERANCE, rng=rng)
+        numbers |= {"annealed_low": annealed.low, "annealed_high": annealed.high}
+        log_normalizer, reasons = decide(numbers, annealed)
+    else:
+        reasons = ()
+    if log_normalizer is not None:
+        gaussian = float(GaussianEstimate(points).log_prob(held_out).mean())
+        numbers["log_normalizer"] = log_normalizer
+        numbers["held_out_log_likelihood"] = -held_out_energy - log_normalizer
+        numbers["likelihood_gain"] = numbers["held_out_log_likelihood"] - gaussian
+    return numbers | compare(held_out, generated, of_energy, seed), reasons
+
+
+def decide(numbers: Mapping[str, float], annealed: Normalizer) -> tuple[float | None, tuple[str, ...]]:
+    """Annealing's log Z if its guards hold; else importance sampling's, if many samples carry it."""
+    by_weights, carried = numbers.get("importance_log_normalizer"), numbers.get("importance_ess", 0.0)
+    if by_weights is None or not math.isfinite(by_weights) or carried < LEAST_ESS:
+        return annealed.log_normalizer, annealed.reasons
+    if annealed.log_normalizer is not None and abs(annealed.log_normalizer - by_weights) > TOLERANCE:
+        reason = (
+            f"importance sampling says {by_weights:.2f} and annealing {annealed.log_normalizer:.2f}, "
+            "though each looks well"
+        )
+        return None, (reason,)
+    drifts = [reason for reason in annealed.reasons if "20 moves" in reason]
+    return (None, tuple(drifts)) if drifts else (by_weights, ())
+
+
+def compare(
+    data: Float[Tensor, "M D"],
+    generated: Float[Tensor, "n D"] | None,
+    of_energy: Float[Tensor, "m D"] | None,
+    seed: int = 0,
+) -> dict[str, float]:
+    """A classifier's AUC for each pair of the laws that there are."""
+    laws = {"data": data, "generator": generated, "energy": of_energy}
+    numbers = {}
+    for one, other in (("data", "generator"), ("data", "energy"), ("generator", "energy")):
+        if laws[one] is None or laws[other] is None:
+            continue
+        test = two_sample_test(laws[one], laws[other], seed)
+        numbers[f"auc_{one}_{other}"] = test.auc
+        numbers["auc_standard_error"] = max(numbers.get("auc_standard_error", 0.0), test.standard_error)
+        if (one, other) == ("data", "generator"):
+            numbers["missing_share"] = test.missing
+    return numbers
