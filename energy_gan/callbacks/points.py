@@ -16,9 +16,11 @@ from matplotlib.figure import Figure
 from energy_gan.callbacks import drawing
 from energy_gan.data.base import DataModule
 from energy_gan.methods.base import Method
+from energy_gan.metrics.assessment import assess
 from energy_gan.metrics.points import PointEvaluation
+from energy_gan.metrics.verdict import verdict
 from energy_gan.metrics.yardsticks import KernelEstimate
-from energy_gan.model import Model
+from energy_gan.model import Model, evaluating
 
 CURVES = (
     "kl_data_energy",
@@ -32,7 +34,8 @@ CURVES = (
     "log_normalizer",
 )
 MAP_CELLS, KERNEL_MAP_CELLS = 300, 120
-REFINE = 5  # steps of MALA
+REFINE, SETTLE = 5, 20  # steps of MALA: for refined samples, and where they stand for the energy's law
+N_ASSESSED = 10_000
 
 
 class PointReport(Callback):
@@ -68,6 +71,7 @@ class PointReport(Callback):
         self.every_n_steps, self.draw_every_n_steps = every_n_steps, draw_every_n_steps
         self.n_samples, self.n_samples_during = n_samples, n_samples_during
         self.history: list[dict[str, float]] = []
+        self.verdict, self.reasons = "", ()
         self.seconds = 0.0  # of training, over all resumptions
 
     # ---- when
@@ -113,14 +117,37 @@ class PointReport(Callback):
     def measure(self, model: Model, n_samples: int | None = None) -> dict[str, float]:
         """How far data, energy and generator agree, by the names in `metrics/points.py`.
 
-        The refined samples, which cost more than the raw ones, are measured with all n_samples only.
+        What costs more, the refined samples and the assessment, comes with all n_samples only.
         """
         model.method.calibrate()
+        if n_samples is not None:
+            sample = partial(model.sample, seed=self.seed) if model.has_generator else None
+            return self.evaluation(model.energy, sample, n_samples)
         sample = refined = None
         if model.has_generator:
             sample = partial(model.sample, seed=self.seed)
-            refined = partial(model.sample, seed=self.seed, refine=REFINE) if n_samples is None else None
-        return self.evaluation(model.energy, sample, n_samples, refined=refined)
+            refined = partial(model.sample, seed=self.seed, refine=REFINE)
+        numbers = self.evaluation(model.energy, sample, refined=refined)
+        return self.assess(model, numbers.get("log_normalizer")) | numbers
+
+    def assess(self, model: Model, log_normalizer: float | None) -> dict[str, float]:
+        """What can be said without a known density; the verdict goes into `self.verdict`."""
+        law, standardise = [], self.data.standardise
+        for refine in (0, SETTLE):
+            x = model.sample(N_ASSESSED, self.seed + 1, refine) if model.has_generator else None
+            law.append(None if x is None else standardise(x))
+        weighted = model.weighted_samples(4 * N_ASSESSED, self.seed)
+        if weighted is not None:  # the density of u is that of x times the scale
+            weighted = (standardise(weighted[0]), weighted[1] - model.method.scale.log().sum())
+        points, held_out = standardise(self.data.points), standardise(self.data.held_out)
+        with evaluating(model.method.energy) as energy:
+            numbers, self.reasons = assess(
+                energy, points, held_out, *law, weighted, log_normalizer, self.seed
+            )
+        if "held_out_log_likelihood" in numbers:  # likewise
+            numbers["held_out_log_likelihood"] -= float(model.method.scale.log().sum())
+        self.verdict = str(verdict(numbers))
+        return numbers
 
     def note(self, trainer: Trainer, method: Method, metrics: dict[str, float]) -> None:
         """Add a row to the history and to the trackers."""
@@ -137,6 +164,8 @@ class PointReport(Callback):
             "step": self.history[-1]["step"],
             "seconds": round(self.seconds, 1),
             "integrable": model.integrable,
+            "verdict": self.verdict,
+            "no_log_normalizer": list(self.reasons),
             "metrics": {k: v for k, v in self.history[-1].items() if "/" not in k and k != "step"},
             "yardsticks": self.evaluation.yardsticks(),
             "history": self.history,

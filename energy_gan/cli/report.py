@@ -133,8 +133,8 @@ def write(out: Path, reports: Mapping[Trial, dict], data: Sequence[str], folder:
 HEAD = """\
 # Two dimensions: how far data, energy and generator agree
 
-Made by `{command}`. Every trial is `make train DATA=… METHOD=… ARGS=seed=…`; the data are drawn anew
-with each seed, 10,000 points to train on. KL in nats, integrated on a grid; that of the generator from 200,000
+Made by `{command}`. A trial is `make train DATA=… METHOD=… ARGS=seed=…`; the data are drawn anew
+with each seed, 10,000 points to train on. KL in nats, integrated on a grid; the generator's by 200,000
 samples with Miller and Madow's correction. "refined": the samples after 5 steps of MALA on the energy. Each
 cell is the mean over the seeds and, in brackets, the worst of them. Time is of training with its measurements,
 on one thread of a shared machine."""

@@ -31,9 +31,12 @@ def summary(run: Path) -> str:
     head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
     if not report["integrable"]:
         head += "\n" + NOT_INTEGRABLE
+    said = f"verdict  {report['verdict']}"
+    if report["no_log_normalizer"]:
+        said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
     has_generator = "sliced_w2" in report["metrics"]
     after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run)
-    return f"\n{head}\n\n{table(rows)}\n\n{after}"
+    return f"\n{head}\n\n{table(rows)}\n\n{said}\n\n{after}"
 
 
 def refined_row(metrics: dict[str, float]) -> dict[str, float]:

@@ -20,6 +20,8 @@ COLUMNS = {
     "hdr99": "in 99% region",
     "smallest_mode": "smallest mode",
     "energy_gap": "energy gap",
+    "auc_data_generator": "AUC data|gen",
+    "auc_data_energy": "AUC data|energy",
     "border_mass": "border mass",
 }
 WRITERS = (".npy", ".csv", ".parquet")
