@@ -102,3 +102,53 @@ class TwentyFiveGaussians(GaussianMixture):
         require_positive(spacing=spacing, std=std)
         steps = range(-2, 3)
         super().__init__([[spacing * i, spacing * j] for i in steps for j in steps], [std] * 25)
+
+
+class UnevenWeights(GaussianMixture):
+    """Six equal Gaussians on a circle, each of twice the weight of the one before: 1 to 32."""
+
+    def __init__(self, radius: float = 1.5, std: float = 0.15):
+        require_positive(radius=radius, std=std)
+        angles = [2 * math.pi * m / 6 for m in range(6)]
+        means = [[radius * math.cos(a), radius * math.sin(a)] for a in angles]
+        super().__init__(means, [std] * 6, [2.0**m for m in range(6)])
+
+
+class UnevenScales(GaussianMixture):
+    """Five Gaussians of equal weight whose standard deviations go from 0.05 to 0.6."""
+
+    def __init__(self):
+        means = [[0.0, 0.0], [1.6, 0.9], [-1.4, 1.2], [-1.2, -1.4], [1.3, -1.5]]
+        super().__init__(means, [0.05, 0.1, 0.2, 0.4, 0.6])
+
+
+class FarModes(GaussianMixture):
+    """Four Gaussians 25 standard deviations apart, of the weights 1 to 4."""
+
+    def __init__(self, std: float = 0.08):
+        require_positive(std=std)
+        half = 12.5 * std
+        means = [[-half, -half], [half, -half], [half, half], [-half, half]]
+        super().__init__(means, [std] * 4, [1.0, 2.0, 3.0, 4.0])
+
+
+class ScatteredGaussians(GaussianMixture):
+    """Equal Gaussians in any dimension, their means drawn once on a sphere.
+
+    Args:
+        dimension: D, at least 1.
+        modes: how many.
+        radius: of the sphere, in the data's own units.
+        std: of each.
+        seed: of the means.
+    """
+
+    def __init__(
+        self, dimension: int = 10, modes: int = 8, radius: float = 3.0, std: float = 0.5, seed: int = 0
+    ):
+        require_positive(radius=radius, std=std)
+        if dimension < 1 or modes < 1:
+            raise ValueError(f"dimension and modes must be at least 1, got {dimension} and {modes}")
+        directions = torch.randn(modes, dimension, generator=torch.Generator().manual_seed(seed))
+        means = radius * torch.nn.functional.normalize(directions, dim=1)
+        super().__init__(means.tolist(), [std] * modes)

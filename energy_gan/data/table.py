@@ -19,6 +19,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from energy_gan.data.base import DataModule
+from energy_gan.data.density import Density
 from energy_gan.errors import InputError
 from energy_gan.randomness import random_generator
 
@@ -34,6 +35,8 @@ class ArrayPoints(DataModule):
         columns: their names; "x0", "x1", … if None.
         held_out: the share of the rows that is kept back, between 0 and 1.
         batch_size, seed: as in `DataModule`; the seed draws the split too.
+        density: the law that the rows were drawn from, where it is known. Training never sees it; what
+            was learned is measured against it.
 
     Raises:
         InputError: x is no table of finite numbers in which every column varies.
@@ -46,8 +49,15 @@ class ArrayPoints(DataModule):
         held_out: float = 0.1,
         batch_size: int = 128,
         seed: int = 0,
+        density: Density | None = None,
     ):
         super().__init__(x.shape[1:], batch_size, seed)
+        if density is not None and tuple(density.low.shape) != self.shape:
+            raise ValueError(
+                f"density must be of points of shape {list(self.shape)}, as the table's rows are, got one of "
+                f"{list(density.low.shape)}"
+            )
+        self.density = density
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be a share between 0 and 1, both excluded, got {held_out}")
         self.x, self.share = x, held_out
@@ -81,17 +91,23 @@ class TablePoints(ArrayPoints):
     Args:
         path: of a .npy, .csv or .parquet file, see `read_table`.
         shape: of one point, [number of columns].
-        held_out, batch_size, seed: as in `ArrayPoints`.
+        held_out, batch_size, seed, density: as in `ArrayPoints`.
     """
 
     def __init__(
-        self, path: str, shape: Sequence[int], held_out: float = 0.1, batch_size: int = 128, seed: int = 0
+        self,
+        path: str,
+        shape: Sequence[int],
+        held_out: float = 0.1,
+        batch_size: int = 128,
+        seed: int = 0,
+        density: Density | None = None,
     ):
         if len(shape) != 1:
             raise ValueError(f"shape must be one number, the number of columns, got {list(shape)}")
         self.path = path
         x, columns = read_table(path, columns=shape[0])
-        super().__init__(x, columns, held_out, batch_size, seed)
+        super().__init__(x, columns, held_out, batch_size, seed, density)
 
     @property
     def source(self) -> str:
