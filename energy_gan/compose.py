@@ -43,6 +43,9 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     """
     OmegaConf.register_new_resolver("table_shape", _table_shape, replace=True)
     OmegaConf.register_new_resolver("at_least", lambda n, shape: max(n, prod(shape)), replace=True)
+    OmegaConf.register_new_resolver(
+        "in_plane", lambda here, beyond, shape: here if prod(shape) <= 2 else beyond, replace=True
+    )
     overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
         overrides.append(f"experiment={recipe}")

@@ -53,7 +53,10 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
     ("overrides", "message"),
     [
         (["data=two_spirals"], "data=two_spirals is unknown: choose one of .*two_spiral"),
-        (["method=vae"], "method=vae is unknown: choose one of aligned, exact_likelihood, kim_bengio"),
+        (
+            ["method=vae"],
+            "method=vae is unknown: choose one of aligned, aligned_chains, exact_likelihood, flow, flow_contrast",
+        ),
         (["data=points"], "data.path has no value: give data.path=VALUE"),
         (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),
         (

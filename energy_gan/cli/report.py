@@ -64,10 +64,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/two_dimensions.md"))
     parser.add_argument("--no-runs", action="store_true", help="report what is there, run nothing")
     given = parser.parse_args()
-    for what, names in (("method", given.methods), ("data", given.data)):
-        if unknown := set(names) - set(options(what)):
+    for what, names, known in (
+        ("--methods", given.methods, options("method")),
+        ("--data", given.data, [*options("data"), *HELD_OUT]),
+    ):
+        if unknown := set(names) - set(known):
             raise InputError(
-                f"{what} {', '.join(sorted(unknown))} is unknown: see `make help` and the README"
+                f"{what} {' '.join(sorted(unknown))} is unknown: choose from {' '.join(sorted(known))}"
             )
     if given.jobs < 1:
         raise InputError(f"--jobs must be at least 1, got {given.jobs}")

@@ -79,7 +79,8 @@ class LearnedNoise(OutputNoise):
 
     Args:
         shape: of one point.
-        covariance: "isotropic", "diagonal", or "full": a lower triangular L(z), D (D + 1) / 2 numbers.
+        covariance: "isotropic", "diagonal", or "full": a lower triangular L(z), D (D + 1) / 2 numbers;
+            "auto" is full up to four dimensions, where it pays, and diagonal beyond, where it is slow.
         least: the least standard deviation, positive, in standardised units.
         start, end, until: as in `OutputNoise`.
     """
@@ -87,19 +88,23 @@ class LearnedNoise(OutputNoise):
     def __init__(
         self,
         shape: Sequence[int],
-        covariance: Literal["isotropic", "diagonal", "full"] = "full",
+        covariance: Literal["auto", "isotropic", "diagonal", "full"] = "auto",
         least: float = 0.01,
         start: float = 1.0,
         end: float = 0.3,
         until: float = 0.5,
     ):
         super().__init__(start, end, until)
-        if covariance not in ("isotropic", "diagonal", "full"):
-            raise ValueError(f"covariance must be 'isotropic', 'diagonal' or 'full', got {covariance!r}")
+        if covariance not in ("auto", "isotropic", "diagonal", "full"):
+            raise ValueError(
+                f"covariance must be 'auto', 'isotropic', 'diagonal' or 'full', got {covariance!r}"
+            )
         if not 0 < least < min(start, end):
             raise ValueError(f"least must be positive and below start and end, got {least}")
-        self.shape, self.covariance, self.least = tuple(shape), covariance, least
-        self.dimension = math.prod(shape)
+        self.shape, self.dimension, self.least = tuple(shape), math.prod(shape), least
+        if covariance == "auto":
+            covariance = "full" if self.dimension <= 4 else "diagonal"
+        self.covariance = covariance
         self.n_scales = 1 if covariance == "isotropic" else self.dimension
         self.register_buffer(
             "below", torch.tril_indices(self.dimension, self.dimension, -1), persistent=False
