@@ -18,7 +18,11 @@ DATA = [name for name in options("data") if name != "points"]
 METHODS = list(options("method"))
 
 
-@pytest.mark.parametrize(("data", "method"), [*product(DATA, METHODS), ("points", "kim_bengio")])
+PAIRS = [*product(DATA, METHODS), ("points", "kim_bengio")]
+PAIRS.remove(("mixture", "exact_likelihood"))  # its grid is one of the plane
+
+
+@pytest.mark.parametrize(("data", "method"), PAIRS)
 def test_every_method_builds_on_every_data_set(data, method, table):
     given = [f"data={data}", f"method={method}", "run_dir=run"]
     run = Run(compose([*given, f"data.path={table[0]}"] if data == "points" else given))
@@ -53,10 +57,7 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
     ("overrides", "message"),
     [
         (["data=two_spirals"], "data=two_spirals is unknown: choose one of .*two_spiral"),
-        (
-            ["method=vae"],
-            "method=vae is unknown: choose one of aligned, aligned_chains, exact_likelihood, flow, flow_contrast",
-        ),
+        (["method=vae"], "method=vae is unknown: choose one of aligned, .*kim_bengio"),
         (["data=points"], "data.path has no value: give data.path=VALUE"),
         (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),
         (
@@ -106,6 +107,10 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["+callbacks.progres=3"], "callbacks.progres=3 is unknown"),
         (["trainer.max_steps=0"], "trainer.max_steps=0 trains nothing: give at least 1"),
         (["trainer=gpu"], "trainer: .*(No supported gpu backend|CUDAAccelerator)"),
+        (
+            ["data=mixture", "method=exact_likelihood"],
+            "the negatives must have shape .* the parts do not fit",
+        ),
         (["data.density.jitter=0.001", "data.density.std=0.0001"], "asks for .* cells, over max_cells"),
         (
             ["method=kim_bengio", "method.generator.batch_norm=false"],

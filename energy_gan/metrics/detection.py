@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
@@ -25,8 +26,9 @@ def two_sample_test(
 ) -> TwoSampleTest:
     """AUC of gradient-boosted trees that tell a from b, on the halves they were not trained on.
 
-    Features are the coordinates and, so that slanted structure is seen, their projections on random
-    directions. Points that are not finite are told apart with certainty.
+    Features are the coordinates, their projections on random directions, so that slanted structure is
+    seen, and the distances to the centres of clusters, so that modes are in many dimensions. Points that
+    are not finite are told apart with certainty.
 
     Reference: Revisiting Classifier Two-Sample Tests (Lopez-Paz & Oquab, 2017),
     https://arxiv.org/abs/1610.06545; The meaning and use of the area under a ROC curve
@@ -42,11 +44,12 @@ def two_sample_test(
     x = (x - x.mean(0)) / x.std(0).clamp(min=1e-12)
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(x.shape[1], min(16, 4 * x.shape[1])))
-    features = np.concatenate([x.numpy(), x.numpy() @ directions], 1)
     labels = np.repeat([0, 1], n)
     order = rng.permutation(2 * n)
     train, test = order[:n], order[n:]
     with threadpool_limits(limits=1):
+        clusters = KMeans(min(16, n), n_init=1, random_state=seed).fit(x[train[:4_000]].numpy())
+        features = np.concatenate([x.numpy(), x.numpy() @ directions, clusters.transform(x.numpy())], 1)
         classifier = HistGradientBoostingClassifier(
             max_iter=150, learning_rate=0.08, max_leaf_nodes=31, min_samples_leaf=20,
             l2_regularization=1.0, early_stopping=True, validation_fraction=0.2, random_state=seed,

@@ -91,7 +91,7 @@ class Normalizer(NamedTuple):
 def bracket(
     energy: Energy,
     samples: Points,
-    held_out: Points,
+    held_out: Float[Tensor, "M *S"],
     n_temperatures: int = 100,
     tolerance: float = 0.2,
     std: float = 1.5,

@@ -1,0 +1,170 @@
+"""Laws of what is said without a known density: log Z, two-sample tests, the verdict."""
+
+import math
+
+import pytest
+import torch
+
+from energy_gan.metrics.assessment import assess, decide
+from energy_gan.metrics.detection import two_sample_test
+from energy_gan.metrics.verdict import verdict
+from energy_gan.samplers.annealed_importance import Normalizer, anneal, bracket, drift
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def gaussian(std, mean=0.0):
+    """An energy and its log Z."""
+
+    def energy(x):
+        return ((x - mean) / std).square().sum(1) / 2
+
+    return energy, lambda dimension: dimension * (math.log(std) + 0.5 * math.log(2 * math.pi))
+
+
+def eight(dimension, seed=0):
+    """Eight normals of standard deviation ½ on a sphere: an energy, its log Z, a sampler."""
+    means = 2 * torch.nn.functional.normalize(torch.randn(8, dimension, generator=rng(seed)), dim=1)
+
+    def energy(x):
+        return -(-2 * (x[:, None] - means).square().sum(2)).logsumexp(1) + 3.0
+
+    def sample(n, seed):
+        piece = torch.randint(8, (n,), generator=rng(seed))
+        return means[piece] + 0.5 * torch.randn(n, dimension, generator=rng(seed + 100))
+
+    return energy, math.log(8) + dimension * math.log(0.5 * math.sqrt(2 * math.pi)) - 3.0, sample
+
+
+@pytest.mark.parametrize("dimension", [2, 10, 50])
+def test_annealing_finds_the_normaliser_of_a_gaussian(dimension):
+    energy, log_normalizer = gaussian(0.7, mean=0.3)
+    samples = 0.3 + 0.7 * torch.randn(100, dimension, generator=rng())
+    temperatures = 30 * (1 + dimension // 5)
+    found = bracket(energy, samples, samples, n_temperatures=temperatures, tolerance=0.4, rng=rng(1))
+    assert found.reasons == ()
+    assert found.log_normalizer == pytest.approx(log_normalizer(dimension), abs=0.25)
+    assert found.low <= log_normalizer(dimension) + 0.2
+    assert found.high >= log_normalizer(dimension) - 0.2
+
+
+@pytest.mark.parametrize("dimension", [2, 10])
+def test_annealing_finds_the_normaliser_of_a_mixture(dimension):
+    energy, log_normalizer, sample = eight(dimension)
+    found = bracket(energy, sample(128, 0), sample(128, 1), n_temperatures=80, tolerance=0.4, rng=rng(1))
+    assert found.reasons == ()
+    assert found.log_normalizer == pytest.approx(log_normalizer, abs=0.15)
+
+
+def test_forward_is_below_and_reverse_above_on_average():
+    energy, log_normalizer, sample = eight(10)
+    forward = [anneal(energy, sample(64, s), 10, rng=rng(s)).log_normalizer for s in range(8)]
+    backward = [anneal(energy, sample(64, s), 10, reverse=True, rng=rng(s)).log_normalizer for s in range(8)]
+    assert sum(forward) / 8 < log_normalizer < sum(backward) / 8
+
+
+def with_basin(x):
+    """A normal, and far away a narrow basin that holds nearly all of the mass."""
+    here = x.square().sum(1) / 2
+    there = ((x - 12) / 0.05).square().sum(1) / 2 - 40
+    return -torch.logaddexp(-here, -there)
+
+
+def test_a_basin_that_forward_annealing_never_finds_is_noticed():
+    """Forward alone would report log 2π with no variance; the mass is e^34 times as much."""
+    forward = anneal(with_basin, torch.zeros(128, 2), 100, rng=rng())
+    assert forward.log_normalizer == pytest.approx(math.log(2 * math.pi), abs=0.1)
+    in_basin = 12 + 0.05 * torch.randn(128, 2, generator=rng())
+    found = bracket(with_basin, in_basin, torch.randn(128, 2, generator=rng(1)), rng=rng(2))
+    assert found.log_normalizer is None
+    assert any("forward says" in reason for reason in found.reasons)
+
+
+def test_an_energy_that_is_deep_where_no_data_are_is_noticed():
+    energy, _ = gaussian(0.2)
+    data = 1.5 + 0.2 * torch.randn(500, 2, generator=rng())
+    assert drift(energy, data, rng()) > 2
+    found = bracket(energy, 0.2 * torch.randn(128, 2, generator=rng()), data, rng=rng(1))
+    assert any("20 moves lower" in reason for reason in found.reasons)
+    assert abs(drift(energy, 0.2 * torch.randn(2_000, 2, generator=rng()), rng(1))) < 0.15
+
+
+def test_weighted_samples_stand_in_where_annealing_fails():
+    failed = Normalizer(None, 0.0, 9.0, 0.5, ("forward says 0 and reverse 9",))
+    assert decide({"importance_log_normalizer": 3.0, "importance_ess": 0.6}, failed) == (3.0, ())
+    assert decide({"importance_log_normalizer": 3.0, "importance_ess": 0.001}, failed)[0] is None
+    fine = failed._replace(log_normalizer=1.0, reasons=())
+    assert decide({}, fine) == (1.0, ())
+    value, (reason,) = decide({"importance_log_normalizer": 3.0, "importance_ess": 0.6}, fine)
+    assert value is None
+    assert "importance sampling says 3.00 and annealing 1.00" in reason
+
+
+# ---- two-sample tests
+
+
+def test_the_auc_of_two_normals_is_the_known_one():
+    """N(0, 1) and N(δ, 1) are told apart with AUC Φ(δ/√2) at best."""
+    a, b = torch.randn(2, 10_000, 1, generator=rng()).unbind()
+    best = 0.5 * (1 + math.erf(1.0 / 2))
+    found = two_sample_test(a, b + 1.0)
+    assert best - 0.03 < found.auc < best + 3 * found.standard_error
+
+
+def test_equal_laws_are_not_told_apart():
+    found = [two_sample_test(*torch.randn(2, 3_000, 3, generator=rng(s)).unbind(), seed=s) for s in range(6)]
+    assert all(abs(f.auc - 0.5) < 3.5 * f.standard_error for f in found)
+    assert all(f.missing < 0.01 for f in found)
+
+
+def test_a_missing_mode_is_a_missing_share():
+    _, _, sample = eight(10)
+    means_a = sample(8_000, 0)
+    energy, _, _ = eight(10)
+    first = torch.nn.functional.normalize(torch.randn(8, 10, generator=rng(0)), dim=1)[0] * 2
+    kept = means_a[(means_a - first).norm(dim=1) > 2.5]
+    found = two_sample_test(sample(8_000, 3), kept)
+    assert 0.06 < found.missing < 0.2
+
+
+def test_points_that_are_not_finite_are_told_apart():
+    a = torch.randn(100, 2, generator=rng())
+    assert two_sample_test(a, a.clone().fill_(torch.nan)).auc == 1
+
+
+# ---- the verdict
+
+
+@pytest.mark.parametrize("dimension", [2, 10, 50])
+@pytest.mark.parametrize(
+    ("situation", "kind"), [("right", "agree"), ("cold", "critic"), ("wide", "lags"), ("seven", "missing")]
+)
+def test_the_verdict_on_known_situations(situation, kind, dimension):
+    """A mixture of eight; its energy, or 6 times that; its sampler, or a wider one, or seven of eight."""
+    energy, log_normalizer, sample = eight(dimension)
+    data, held_out, generated = (sample(6_000, s) for s in (1, 2, 3))
+    of_energy, known = sample(6_000, 4), log_normalizer
+    if situation == "cold":
+        energy, warm = (lambda x, e=energy: 6 * e(x)), energy
+        centre = of_energy[:, None] - 2 * torch.nn.functional.normalize(
+            torch.randn(8, dimension, generator=rng(0)), dim=1
+        )
+        nearest = centre.square().sum(2).argmin(1)
+        of_energy = of_energy - (1 - 1 / math.sqrt(6)) * centre[torch.arange(len(centre)), nearest]
+        assert warm(of_energy).mean() < warm(held_out).mean()
+        known = None
+    elif situation == "wide":
+        generated = generated + 0.35 * torch.randn(generated.shape, generator=rng(5))
+    elif situation == "seven":
+        first = 2 * torch.nn.functional.normalize(torch.randn(8, dimension, generator=rng(0)), dim=1)
+        nearest = (generated[:, None] - first).square().sum(2).argmin(1)
+        generated = generated[nearest != 0]
+    numbers, _ = assess(energy, data, held_out, generated, of_energy, None, known, n_chains=32)
+    assert verdict(numbers).kind == kind, verdict(numbers).sentence
+
+
+def test_there_is_no_verdict_without_samples():
+    assert verdict({}).kind == "none"
+    assert "no verdict" in str(verdict({"drift": 0.0}))
