@@ -51,6 +51,14 @@ energy: .venv/.made ## Score points: RUN=runs/… INPUT=points.csv VERSUS=others
 compare: .venv/.made ## A table and curves of several runs: RUNS='runs/… runs/…' OUT=(runs/compare/…png)
 	@$(PY) -m energy_gan.cli.compare $(RUNS) $(if $(OUT),--out $(OUT))
 
+.PHONY: report
+report: .venv/.made ## Every recipe on every set of the plane -> docs/two_dimensions.md: ARGS='--methods … --seeds …'
+	@$(PY) -m energy_gan.cli.report $(ARGS)
+
+.PHONY: scaling
+scaling: .venv/.made ## How quality and time grow with points and dimensions -> docs/figures/scaling.png
+	@$(PY) -m energy_gan.cli.scaling $(ARGS)
+
 .PHONY: config
 config: .venv/.made ## Print the composed config that `make train` would run
 	@$(PY) -m energy_gan.cli.train --config data=$(DATA) $(if $(METHOD),method=$(METHOD)) $(ARGS)
