@@ -51,6 +51,10 @@ energy: .venv/.made ## Score points: RUN=runs/… INPUT=points.csv VERSUS=others
 compare: .venv/.made ## A table and curves of several runs: RUNS='runs/… runs/…' OUT=(runs/compare/…png)
 	@$(PY) -m energy_gan.cli.compare $(RUNS) $(if $(OUT),--out $(OUT))
 
+.PHONY: draw
+draw: .venv/.made ## A table of points of a known law: DATA=thin_ridges N=1000 OUT=points.npy SEED=0
+	@$(PY) -m energy_gan.cli.draw data=$(DATA) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: report
 report: .venv/.made ## Every recipe on every set of the plane -> docs/two_dimensions.md: ARGS='--methods … --seeds …'
 	@$(PY) -m energy_gan.cli.report $(ARGS)

@@ -129,3 +129,29 @@ def test_a_cut_file_is_named(tmp_path):
 def test_a_folder_is_no_table(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         read_table(str(tmp_path))
+
+
+def test_a_density_of_another_dimension_is_refused():
+    from energy_gan.build import build
+    from energy_gan.compose import compose
+    from energy_gan.data.mixtures import ThinRidges
+
+    write("x.npy", X)
+    with pytest.raises(ValueError, match=r"of points of shape \[3\], as the table's rows are, got .*\[2\]"):
+        TablePoints("x.npy", [3], density=ThinRidges())
+    law = "+data.density._target_=energy_gan.data.mixtures.ThinRidges"
+    with pytest.raises(InputError, match=r"^data: density must be of points of shape \[3\]"):
+        build(compose(["data=points", "data.path=x.npy", law])["data"], "data")
+
+
+def test_the_law_of_a_table_changes_nothing_but_what_is_known():
+    from energy_gan.data.mixtures import ThinRidges
+
+    write("x.npy", X[:, :2].copy())
+    told, untold = (TablePoints("x.npy", [2], density=law) for law in (ThinRidges(), None))
+    for data in (told, untold):
+        data.setup()
+    assert isinstance(told.density, ThinRidges)
+    assert untold.density is None
+    assert torch.equal(told.points, untold.points)
+    assert torch.equal(told.held_out, untold.held_out)

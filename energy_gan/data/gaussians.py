@@ -4,20 +4,14 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from torch.nn.functional import normalize, pdist
 
-from energy_gan.data.density import Density
-from energy_gan.data.exact import in_float64, require_positive
-
-REACH = 5.5  # standard deviations from the outer means to the box: 2e-8 of a component per side
+from energy_gan.data.exact import require_positive
+from energy_gan.data.mixtures import EllipticalMixture
 
 
-class GaussianMixture(Density):
+class GaussianMixture(EllipticalMixture):
     """p(x) = Σ_m w_m N(x; μ_m, σ_m² I) on R^D.
-
-    A point's mode is the component most responsible for it. The shares of the modes are the
-    weights, as far as the components are apart: beyond five standard deviations to within 1e-6.
 
     Args:
         means: one row of D numbers for each component.
@@ -31,41 +25,17 @@ class GaussianMixture(Density):
         stds: Sequence[float],
         weights: Sequence[float] | None = None,
     ):
-        weights = [1.0] * len(means) if weights is None else weights
-        if not means or len({len(mean) for mean in means}) != 1 or not means[0]:
-            raise ValueError(f"means must be one or more rows of equally many numbers, got {means}")
-        if not len(means) == len(stds) == len(weights):
+        if not len(means) == len(stds) == len(weights or means):
             raise ValueError(
-                f"means, stds and weights must be equally many, got {len(means)}, {len(stds)}, {len(weights)}"
+                "means, stds and weights must be equally many, got "
+                f"{len(means)}, {len(stds)}, {len(weights or means)}"
             )
-        for m, (std, weight) in enumerate(zip(stds, weights, strict=True)):
-            require_positive(**{f"stds[{m}]": std, f"weights[{m}]": weight})
-        self.means = torch.tensor(means, dtype=torch.float64)
-        self.stds = torch.tensor(stds, dtype=torch.float64)
-        if not self.means.isfinite().all():
-            raise ValueError(f"means must be finite, got {means}")
-        self.weights = torch.tensor(weights, dtype=torch.float64) / math.fsum(weights)
-        self.low = (self.means - REACH * self.stds[:, None]).amin(0).float()
-        self.high = (self.means + REACH * self.stds[:, None]).amax(0).float()
-        self.smallest_std = float(min(stds))
-        self.mode_shares = self.weights.float()
-
-    def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n D"]:
-        component = torch.multinomial(self.weights, n, replacement=True, generator=rng)
-        noise = torch.randn(n, self.means.shape[1], generator=rng, dtype=torch.float64)
-        return (self.means[component] + self.stds[component, None] * noise).float()
-
-    def log_prob(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
-        return in_float64(lambda x: self._log_joint(x).logsumexp(1), x, self.means.numel()).to(x.dtype)
-
-    def modes(self, x: Float[Tensor, "B D"]) -> Int[Tensor, "B"]:
-        return in_float64(lambda x: self._log_joint(x).argmax(1), x, self.means.numel())
-
-    def _log_joint(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B M"]:
-        """log w_m N(x; μ_m, σ_m² I)."""
-        squares = (x[:, None] - self.means).square().sum(2)
-        normaliser = self.weights.log() - x.shape[1] * (self.stds * math.sqrt(2 * math.pi)).log()
-        return normaliser - squares / (2 * self.stds**2)
+        require_positive(**{f"stds[{m}]": std for m, std in enumerate(stds)})
+        factors = [
+            (std * torch.eye(len(mean), dtype=torch.float64)).tolist()
+            for mean, std in zip(means, stds, strict=True)
+        ]
+        super().__init__(means, factors, weights)
 
 
 class EightGaussians(GaussianMixture):
@@ -105,7 +75,12 @@ class TwentyFiveGaussians(GaussianMixture):
 
 
 class UnevenWeights(GaussianMixture):
-    """Six equal Gaussians on a circle, each of twice the weight of the one before: 1 to 32."""
+    """Six Gaussians of equal width on a circle, each of twice the weight of the one before: 1 to 32.
+
+    Args:
+        radius: of the circle, in the data's own units.
+        std: of each Gaussian, in the data's own units.
+    """
 
     def __init__(self, radius: float = 1.5, std: float = 0.15):
         require_positive(radius=radius, std=std)
@@ -115,7 +90,7 @@ class UnevenWeights(GaussianMixture):
 
 
 class UnevenScales(GaussianMixture):
-    """Five Gaussians of equal weight whose standard deviations go from 0.05 to 0.6."""
+    """Five Gaussians of equal weight, their standard deviations 0.05, 0.1, 0.2, 0.4 and 0.6."""
 
     def __init__(self):
         means = [[0.0, 0.0], [1.6, 0.9], [-1.4, 1.2], [-1.2, -1.4], [1.3, -1.5]]
@@ -123,7 +98,11 @@ class UnevenScales(GaussianMixture):
 
 
 class FarModes(GaussianMixture):
-    """Four Gaussians 25 standard deviations apart, of the weights 1 to 4."""
+    """Four Gaussians at the corners of a square, 25 standard deviations apart, of the weights 1 to 4.
+
+    Args:
+        std: of each Gaussian, in the data's own units.
+    """
 
     def __init__(self, std: float = 0.08):
         require_positive(std=std)
@@ -133,22 +112,34 @@ class FarModes(GaussianMixture):
 
 
 class ScatteredGaussians(GaussianMixture):
-    """Equal Gaussians in any dimension, their means drawn once on a sphere.
+    """Equal Gaussians in any dimension, the nearest two of them a given distance apart.
+
+    Their means lie on a sphere: of many random choices of as many directions, the one whose nearest two
+    are the farthest apart. The radius follows from the separation.
 
     Args:
-        dimension: D, at least 1.
-        modes: how many.
-        radius: of the sphere, in the data's own units.
-        std: of each.
-        seed: of the means.
+        dimension: D, at least 2.
+        modes: how many, at least 2.
+        std: of each, in the data's own units.
+        separation: of the nearest two means, in units of std.
+        seed_of_means: the points are drawn from another seed, that of the run.
     """
 
     def __init__(
-        self, dimension: int = 10, modes: int = 8, radius: float = 3.0, std: float = 0.5, seed: int = 0
+        self,
+        dimension: int = 10,
+        modes: int = 8,
+        std: float = 0.5,
+        separation: float = 6.0,
+        seed_of_means: int = 0,
     ):
-        require_positive(radius=radius, std=std)
-        if dimension < 1 or modes < 1:
-            raise ValueError(f"dimension and modes must be at least 1, got {dimension} and {modes}")
-        directions = torch.randn(modes, dimension, generator=torch.Generator().manual_seed(seed))
-        means = radius * torch.nn.functional.normalize(directions, dim=1)
+        require_positive(std=std, separation=separation)
+        if dimension < 2 or modes < 2:
+            raise ValueError(f"dimension and modes must be at least 2, got {dimension} and {modes}")
+        rng = torch.Generator().manual_seed(seed_of_means)
+        choices = (
+            normalize(torch.randn(modes, dimension, generator=rng, dtype=torch.float64)) for _ in range(1000)
+        )
+        directions = max(choices, key=lambda x: pdist(x).min().item())
+        means = separation * std / pdist(directions).min() * directions
         super().__init__(means.tolist(), [std] * modes)

@@ -20,7 +20,7 @@ from energy_gan.metrics.yardsticks import GaussianEstimate
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.annealed_importance import Normalizer, bracket, drift
 
-Weighted = tuple[Float[Tensor, "N D"], Float[Tensor, "N"]]
+Weighted = tuple[Float[Tensor, "W D"], Float[Tensor, "W"]]
 TOLERANCE = 0.2  # nats between two estimates of log Z
 LEAST_ESS = 0.05  # effective share of the weighted samples
 
