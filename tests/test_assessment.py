@@ -122,7 +122,6 @@ def test_equal_laws_are_not_told_apart():
 def test_a_missing_mode_is_a_missing_share():
     _, _, sample = eight(10)
     means_a = sample(8_000, 0)
-    energy, _, _ = eight(10)
     first = torch.nn.functional.normalize(torch.randn(8, 10, generator=rng(0)), dim=1)[0] * 2
     kept = means_a[(means_a - first).norm(dim=1) > 2.5]
     found = two_sample_test(sample(8_000, 3), kept)
