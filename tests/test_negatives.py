@@ -34,7 +34,7 @@ def test_the_normaliser_is_unbiased_whatever_the_generator_does(generator, wide)
     negatives, energy = ImportanceNegatives(wide, wide_std=1.6), energy_at(-0.5)
     estimates = []
     for _ in range(400):
-        x, log_weights, _ = negatives(energy, generator.draw(generator.prior.sample(64)))
+        x, log_weights, *_ = negatives(energy, generator.draw(generator.prior.sample(64)))
         estimates.append((log_weights - energy(x)).logsumexp(0).exp())
     estimates = torch.stack(estimates)
     error = estimates.std() / len(estimates) ** 0.5
@@ -55,7 +55,7 @@ def moving(chains, generator, steps=30):
         for step in range(steps + 1):
             energy = energy_at(1.5 * step / steps)
             draw = generator.draw(generator.prior.sample(64)) if generator else None
-            x, log_weights, _ = chains(energy, draw)
+            x, log_weights, *_ = chains(energy, draw)
     energies = energy(x)
     if log_weights is None:
         return x.mean(), None
@@ -93,7 +93,7 @@ def test_a_step_moves_only_the_chosen_chains(generator):
     draw = generator.draw(generator.prior.sample(32))
     chains(energy_at(0.0), draw)
     before = chains.chains.clone()
-    x, _, _ = chains(energy_at(0.0), draw)
+    x, *_ = chains(energy_at(0.0), draw)
     moved = (chains.chains != before).any(1)
     assert 0 < moved.sum() <= 16
     assert x.shape == (16, 2)
