@@ -68,7 +68,12 @@ class Run:
 
     def create(self) -> None:
         """Make the run's folder, with the resolved config in it."""
-        self.folder.mkdir(parents=True)
+        try:
+            self.folder.mkdir(parents=True)
+        except FileExistsError as error:
+            raise InputError(
+                f"run_dir={self.folder} exists already and nothing is overwritten: name another"
+            ) from error
         (self.folder / "config.yaml").write_text(OmegaConf.to_yaml(self.config))
 
     def fit(self) -> None:

@@ -30,7 +30,11 @@ def log_mixture(x: Float[Tensor, "N *S"], draw: Draw) -> Float[Tensor, "N"]:
     x, centres = x.flatten(1), draw.clean.flatten(1)
     squares, log_volumes = (_by_deviations if draw.scale.ndim == 2 else _by_factors)(x, centres, draw.scale)
     constant = -0.5 * x.shape[1] * math.log(2 * math.pi)
-    return (draw.log_weights - log_volumes - 0.5 * squares).logsumexp(1) + constant
+    logits = draw.log_weights - log_volumes - 0.5 * squares
+    # What is e⁶⁰ times less likely adds nothing, and its exponential, a number near the least that a float
+    # can hold, takes a hundred times as long as others do.
+    logits = torch.maximum(logits, logits.detach().amax(1, keepdim=True) - 60)
+    return logits.logsumexp(1) + constant
 
 
 def _by_deviations(
@@ -47,10 +51,9 @@ def _by_factors(
     x: Float[Tensor, "N D"], centres: Float[Tensor, "B D"], factor: Float[Tensor, "B D D"]
 ) -> tuple[Float[Tensor, "N B"], Float[Tensor, "B"]]:
     """‖L⁻¹ (x − c)‖² of every pair, and log det L."""
-    n_centres, dimension = centres.shape
+    dimension = centres.shape[1]
     identity = torch.eye(dimension, dtype=x.dtype, device=x.device).expand_as(factor)
-    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
-    offsets = torch.einsum("bij,bj->bi", inverse, centres)
-    whitened = x @ inverse.reshape(-1, dimension).T - offsets.reshape(-1)
-    squares = whitened.view(len(x), n_centres, dimension).square().sum(2)
-    return squares, factor.diagonal(dim1=1, dim2=2).log().sum(1)
+    inverse = torch.linalg.solve_triangular(factor, identity, upper=False).permute(1, 2, 0)  # (D, D, B)
+    offsets = torch.einsum("ijb,bj->ib", inverse, centres)
+    whitened = torch.baddbmm(offsets[:, None], x.expand(dimension, *x.shape), inverse, beta=-1)
+    return whitened.square().sum(0), factor.diagonal(dim1=1, dim2=2).log().sum(1)
