@@ -28,6 +28,7 @@ from energy_gan.model import Model
 
 TRUSTED = ("energy_gan", "lightning.pytorch", "torch.nn", "torch.optim")
 WITHOUT_TARGET = {"name", "seed", "threads", "run_dir"}  # the only leaves that no constructor takes
+REFUSALS = (ValueError, RuntimeError, IndexError, OverflowError, TypeError)  # what torch says of bad values
 CALL_KEYS = {"_target_", "_partial_"}
 
 
@@ -153,11 +154,17 @@ def build(node: Config, key: str) -> Any:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        if not isinstance(cause, ValueError):
+        if not isinstance(cause, REFUSALS):
             raise
         where = re.search(r"full_key: (\S+)", str(error))
         where = ".".join([key, *([where[1]] if where else [])])
-        raise InputError(f"{where}: {cause}") from error
+        raise InputError(f"{where}: {refusal(cause)}") from error
+
+
+def refusal(cause: BaseException) -> str:
+    """What a constructor said against its values, in one line."""
+    said = " ".join(str(cause).split())
+    return said if isinstance(cause, ValueError) else f"the values do not go together: {said}"
 
 
 def newest_checkpoint(run: Path) -> Path:
@@ -192,7 +199,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} cannot be read, it is damaged or no checkpoint: give an earlier one of its folder"
         ) from error
-    if not isinstance(checkpoint, dict) or not {"hyper_parameters", "state_dict"} <= checkpoint.keys():
+    ours = isinstance(checkpoint, dict) and {"hyper_parameters", "state_dict"} <= checkpoint.keys()
+    if not ours or "method" not in checkpoint["hyper_parameters"]:
         raise InputError(f"{path} is no checkpoint of energy_gan: give a run's folder or a .ckpt file of one")
     return checkpoint
 
@@ -213,5 +221,11 @@ def load(path: str | Path, trust: Sequence[str] = ()) -> Model:
     check({"method": config["method"]}, trust)
     method = build(config["method"], "method")
     method.save_hyperparameters(config)
-    method.load_state_dict(checkpoint["state_dict"])
+    try:
+        method.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} holds weights of other networks than its config describes: it was trained with parts of "
+            "your own, `fit(energy=…, generator=…)`; build these and load the file's state_dict into them"
+        ) from error
     return Model(method.eval())

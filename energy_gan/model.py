@@ -40,7 +40,7 @@ def evaluating(module: T) -> Iterator[T]:
 
 
 class Model:
-    """An energy and a generator in evaluation mode.
+    """An energy and a generator in evaluation mode. It takes points from any device and answers on the CPU.
 
     Args:
         method: the trained method. It is not copied: while it trains on, the model follows.
@@ -81,9 +81,9 @@ class Model:
                 f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
             )
         if x.requires_grad:
-            return self._energy(x)
+            return self._energy(x).cpu()
         with torch.inference_mode():
-            return _in_batches(self._energy, x)
+            return _in_batches(self._energy, x).cpu()
 
     def log_prob_unnormalized(self, x: Array) -> Float[Tensor, "B"]:
         """−E(x) = log p(x) + log Z."""
@@ -127,7 +127,7 @@ class Model:
                 u = _in_batches(
                     lambda u: run(MALA(), energy, init(energy, u), step_size, refine, rng)[0].x, u
                 )
-        return u * self.method.scale + self.method.shift
+        return (u * self.method.scale + self.method.shift).cpu()
 
     @torch.no_grad()
     def weighted_samples(
@@ -155,7 +155,7 @@ class Model:
         u = torch.cat([part.samples for part in parts])
         log_weights = torch.cat([part.log_weights for part in parts]) - math.log(len(parts))
         log_scale = self.method.scale.log().sum()
-        return u * self.method.scale + self.method.shift, log_weights + log_scale
+        return (u * self.method.scale + self.method.shift).cpu(), (log_weights + log_scale).cpu()
 
     def _energy(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B"]:
         with evaluating(self.method.energy) as energy:

@@ -23,7 +23,7 @@ class MuonWithAdam(Optimizer):
     groups that a schedule moves together.
 
     Args:
-        lr: of Muon, the root mean square of the change of a square matrix's singular values.
+        lr: of Muon, about the size of all singular values of a square matrix's step.
         adam_lr: of Adam.
         momentum: of Muon, at least 0 and below 1.
         betas: of Adam.

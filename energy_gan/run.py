@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
 
-from energy_gan.build import build, check, newest_checkpoint, read_checkpoint
+from energy_gan.build import REFUSALS, build, check, newest_checkpoint, read_checkpoint, refusal
 from energy_gan.compose import Config, compose
 from energy_gan.data.base import DataModule
 from energy_gan.data.table import ArrayPoints
@@ -74,14 +74,21 @@ class Run:
             raise InputError(
                 f"run_dir={self.folder} exists already and nothing is overwritten: name another"
             ) from error
-        (self.folder / "config.yaml").write_text(OmegaConf.to_yaml(self.config))
+        self._write_config()
+
+    def _write_config(self) -> None:
+        path = self.folder / "config.yaml"
+        part = path.with_suffix(".part")
+        part.write_text(OmegaConf.to_yaml(self.config))
+        part.replace(path)
 
     def fit(self) -> None:
         """Train from the start."""
+        self.method.train()  # parts of one's own may come in evaluation mode
         self.trainer.fit(self.method, self.data)
 
     def resume(self) -> int:
-        """Go on from the last checkpoint; the step it was taken at.
+        """Go on from the last checkpoint; the step it was taken at. The folder keeps the config as it is now.
 
         Raises:
             InputError: there is none, or nothing is left to do.
@@ -93,6 +100,7 @@ class Run:
                 f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: "
                 f"to go on, give ARGS='trainer.max_steps={2 * last}'"
             )
+        self._write_config()
         print(f"resumed from step {step}")
         self.trainer.fit(self.method, self.data, ckpt_path=checkpoint, weights_only=True)
         return step
@@ -101,7 +109,7 @@ class Run:
 def fit(
     x: Any,
     *,
-    method: str = "kim_bengio",
+    method: str | None = None,
     energy: nn.Module | None = None,
     generator: Generator | None = None,
     max_steps: int | None = None,
@@ -113,13 +121,14 @@ def fit(
 
     Args:
         x: a numpy array or a tensor.
-        method: a name in conf/method.
+        method: a name in conf/method; the best for points, `aligned`, if None.
         energy: your own E, any module from (B, D) to (B,), instead of the method's. It sees
             standardised points.
         generator: your own, `Generator(network, prior)`, instead of the method's.
         max_steps: instead of the recipe's.
         seed: of the split, the first weights and the training.
-        run_dir: keep the run in this new folder: config, checkpoints, numbers and pictures.
+        run_dir: keep the run in this new folder: config, checkpoints, numbers and pictures. With parts
+            of your own `load` cannot rebuild it: the folder has their weights, the code is yours.
         overrides: any other `key=value` of the config.
 
     Returns:
@@ -131,7 +140,8 @@ def fit(
     x = np.asarray(x, dtype=np.float32)
     if x.ndim != 2:
         raise InputError(f"x has shape {x.shape}: give a table of shape (N, D), one row for each point")
-    given = [f"method={method}", "data=points", "data.path=memory", f"data.shape=[{x.shape[1]}]"]
+    given = [f"method={method}"] if method else []
+    given += ["data=points", "data.path=memory", f"data.shape=[{x.shape[1]}]"]
     given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
     if max_steps is not None:
         given.append(f"trainer.max_steps={max_steps}")
@@ -155,7 +165,11 @@ def _method(node: Config, parts: dict[str, nn.Module]) -> Method:
     if not parts:
         return build(node, "method")
     rest = {name: value for name, value in node.items() if name not in parts}
-    return build({**rest, "_partial_": True}, "method")(**parts)
+    make = build({**rest, "_partial_": True}, "method")
+    try:
+        return make(**parts)
+    except REFUSALS as error:
+        raise InputError(f"method with {' and '.join(parts)} of your own: {refusal(error)}") from error
 
 
 def _quieten() -> None:

@@ -95,6 +95,10 @@ def test_weighted_samples_stand_in_where_annealing_fails():
     failed = Normalizer(None, 0.0, 9.0, 0.5, ("forward says 0 and reverse 9",))
     assert decide({"importance_log_normalizer": 3.0, "importance_ess": 0.6}, failed) == (3.0, ())
     assert decide({"importance_log_normalizer": 3.0, "importance_ess": 0.001}, failed)[0] is None
+    drifting = failed._replace(drift=3.0)
+    value, (reason,) = decide({"importance_log_normalizer": 3.0, "importance_ess": 0.6}, drifting)
+    assert value is None
+    assert "20 moves lower the held-out points' energy by 3.0" in reason
     fine = failed._replace(log_normalizer=1.0, reasons=())
     assert decide({}, fine) == (1.0, ())
     value, (reason,) = decide({"importance_log_normalizer": 3.0, "importance_ess": 0.6}, fine)
@@ -131,6 +135,35 @@ def test_a_missing_mode_is_a_missing_share():
 def test_points_that_are_not_finite_are_told_apart():
     a = torch.randn(100, 2, generator=rng())
     assert two_sample_test(a, a.clone().fill_(torch.nan)).auc == 1
+
+
+def test_few_points_say_nothing():
+    assert math.isnan(two_sample_test(torch.randn(5, 2), torch.randn(5_000, 2)).auc)
+    energy, _ = gaussian(1.0)
+    assert math.isfinite(drift(energy, torch.randn(1, 2)))
+
+
+def test_uneven_weights_still_stand_for_the_energy():
+    """Samples of a proposal with one mode far too rare: weights of 20 times the mean carry the law."""
+    n = 40_000
+    where = torch.tensor([-4.0, 4.0])[(torch.rand(n, generator=rng()) < 0.03).long()]
+    x = torch.stack([where, torch.zeros(n)], 1) + torch.randn(n, 2, generator=rng(1))
+    log_proposal = torch.logaddexp(
+        math.log(0.97) - (x - x.new_tensor([-4, 0])).square().sum(1) / 2,
+        math.log(0.03) - (x - x.new_tensor([4, 0])).square().sum(1) / 2,
+    )
+
+    def energy(x):
+        squares = [(x - x.new_tensor([m, 0])).square().sum(1) / 2 for m in (-4.0, 4.0)]
+        return -torch.logaddexp(-squares[0], -squares[1])
+
+    side = torch.tensor([-4.0, 4.0])[torch.randint(2, (2, 4_000), generator=rng(2))]
+    data = torch.stack([side, torch.zeros(2, 4_000)], 2) + torch.randn(2, 4_000, 2, generator=rng(3))
+    log_weights = -log_proposal - math.log(n)
+    numbers, _ = assess(energy, *data, None, None, (x, log_weights), log_normalizer=math.log(2))
+    assert numbers["importance_ess"] < 0.2
+    assert numbers["importance_log_normalizer"] == pytest.approx(math.log(2), abs=0.06)
+    assert numbers["auc_data_energy"] == pytest.approx(0.5, abs=0.03)
 
 
 # ---- the verdict

@@ -116,6 +116,29 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
             ["method=kim_bengio", "method.generator.batch_norm=false"],
             "batch_norm=true or method.entropy=null",
         ),
+        (
+            ["method=aligned", "method.generator=null"],
+            "without a generator the negatives must come from elsewhere, got ImportanceNegatives",
+        ),
+        (
+            ["method=aligned", "method.objective._target_=energy_gan.objectives.classifier"],
+            "the classifier objective takes negatives that count equally",
+        ),
+        (
+            ["method=aligned", "method.objective._target_=energy_gan.objectives.noise_contrast"],
+            "noise_contrast needs negatives of a law whose density is known",
+        ),
+        (["method=aligned_chains", "method.generator.recognition.bits=5"], "recogni|do not go together"),
+        (
+            [
+                "method=aligned_chains",
+                "method.generator.recognition.bits=5",
+                "method.generator.recognition.uniforms=3",
+            ],
+            "the recognition network knows latents of 5 bits and 3 uniforms",
+        ),
+        (["method=aligned", "method.energy_optimizer.betas=[0.9]"], "method: the values do not go together"),
+        (["method=aligned", "method.generator.prior.bits=70"], "bits must be at most 32, at most 16 where"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(overrides, message):

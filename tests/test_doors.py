@@ -184,17 +184,66 @@ def test_fitting_in_a_notebook_with_one_s_own_networks(table):
             return x.square().sum(1) - torch.tanh(self.body(x)).sum(1)
 
     generator = Generator(torch.nn.Linear(5, 3), NormalPrior(5))
-    model = energy_gan.fit(
-        table[1], energy=MyEnergy(), generator=generator, max_steps=5, overrides=["method.entropy=null"]
-    )
+    parts = {"energy": MyEnergy(), "generator": generator}
+    settings = {"method": "kim_bengio", "max_steps": 5, "overrides": ["method.entropy=null"]}
+    model = energy_gan.fit(table[1], **parts, **settings)
     assert model.sample(9).shape == (9, 3)
     assert not Path("runs").exists()
+    energy_gan.fit(table[1], **parts, **settings, run_dir="own")
+    with pytest.raises(energy_gan.InputError, match="it was trained with parts of your own"):
+        energy_gan.load("own")
+    with pytest.raises(energy_gan.InputError, match="run_dir=own exists already and nothing is overwritten"):
+        energy_gan.fit(table[1], **parts, **settings, run_dir="own")
+    narrow = Generator(torch.nn.Linear(5, 3), NormalPrior(4))
+    with pytest.raises(
+        energy_gan.InputError, match="method with generator of your own: the values do not go"
+    ):
+        energy_gan.fit(table[1], **settings, generator=narrow)
     with pytest.raises(energy_gan.InputError, match=r"points of shape \(2,\) were given, the model knows"):
         model.energy(torch.zeros(4, 2))
     with pytest.raises(energy_gan.InputError, match="at least 1 sample"):
         model.sample(0)
     with pytest.raises(energy_gan.InputError, match=r"x has shape \(3,\)"):
         energy_gan.fit(np.zeros(3))
+
+
+def test_columns_are_found_by_their_names(open_door, table):
+    path, _ = table
+    assert open_door("train", "data=points", f"data.path={path}", "run_dir=run", *QUICK)[0] == 0
+    frame = pd.read_csv(path)
+    frame[["weight", "length", "width"]].to_csv("turned.csv", index=False)
+    frame.rename(columns={"weight": "mass"}).to_csv("other.csv", index=False)
+    for given in (path, "turned.csv"):
+        assert open_door("energy", "run", "--input", given, "--out", f"{Path(given).stem}.npy")[0] == 0
+    np.testing.assert_array_equal(np.load(f"{path.stem}.npy"), np.load("turned.npy"))
+    status, _, errors = open_door("energy", "run", "--input", "other.csv", "--out", "energies.csv")
+    assert status == 2
+    assert "other.csv has the columns length, width, mass, the run was trained on length, width" in errors
+
+
+def test_a_small_table_is_trained_and_measured(open_door):
+    np.save("few.npy", np.random.default_rng(0).normal(size=(30, 2)))
+    status, out, errors = open_door("train", "data=points", "data.path=few.npy", "run_dir=run", *QUICK)
+    assert status == 0, errors
+    assert "no verdict: there are no samples of the energy, or fewer than 50 held-out points" in out
+
+
+def test_a_run_without_measurements(open_door):
+    few = ["data=eight_gaussians", "data.density.std=0.2", *FEW, "trainer.max_steps=3"]
+    status, out, _ = open_door("train", *few, "callbacks.report=null", "run_dir=run")
+    assert status == 0
+    assert "folder   run" in out
+    status, _, errors = open_door("evaluate", "run")
+    assert status == 2
+    assert "was trained with callbacks.report=null" in errors
+
+
+def test_two_folders_of_one_name_are_both_compared(open_door, finished_run):
+    for place in ("a", "b"):
+        shutil.copytree(finished_run, f"{place}/aligned/four_spin/seed_0")
+    runs = [f"{place}/aligned/four_spin/seed_0" for place in ("a", "b")]
+    out = open_door("compare", *runs, "--out", "curves.png")[1]
+    assert all(f"\n{run} " in out for run in runs)
 
 
 def cut(path):
@@ -231,6 +280,8 @@ def cut(path):
             ["energy", "run", "--input", "there.csv", "--versus", "two.csv"],
             "two.csv has 2 rows and there.csv has 1",
         ),
+        (["sample", "foreign.ckpt"], "foreign.ckpt is no checkpoint of energy_gan"),
+        (["sample", "run", "seed=3"], "'seed=3' cannot be given here: only trust="),
         (["evaluate", "."], "is no run's folder"),
         (
             ["resume", "run", "trainer.max_step=3"],
@@ -244,6 +295,7 @@ def test_a_mistake_is_one_line_and_nothing_is_overwritten(open_door, finished_ru
     shutil.copytree(finished_run, "run")
     shutil.copy(finished_run / "checkpoints/step_000000020.ckpt", "cut.ckpt")
     cut(Path("cut.ckpt"))
+    torch.save({"hyper_parameters": {}, "state_dict": {}}, "foreign.ckpt")
     Path("there.csv").write_text("a,b\n1,2\n")
     Path("two.csv").write_text("a,b\n1,2\n3,4\n")
     Path("three.csv").write_text("a,b,c\n1,2,3\n")

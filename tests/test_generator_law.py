@@ -134,7 +134,7 @@ def test_the_limit_of_the_noise_falls_from_start_to_end():
         (lambda: FixedNoise(start=0.0), "start and end of the noise must be positive"),
         (lambda: FixedNoise(until=2.0), "until must be a share of the training steps"),
         (lambda: MixedPrior(bits=0), "bits must be at least 1"),
-        (lambda: MixedPrior(bits=30), "bits must be at most 16 where shares are learned"),
+        (lambda: MixedPrior(bits=30), "bits must be at most 32, at most 16 where shares are learned"),
         (lambda: RecognisedLikelihood(0), "guesses must be at least 1, got 0"),
     ],
 )

@@ -80,9 +80,9 @@ def test_chains_go_on_where_their_buffers_left_them(generator):
         torch.manual_seed(5)
         return [chains(energy_at(0.3), draw) for draw in some][-1]
 
-    chains = ChainNegatives([2], chains=64, moved=16, n_steps=2, restart=0.2)
+    chains = ChainNegatives([2], chains=64, moved=16, n_steps=2)
     go_on(chains, draws[:2])
-    again = ChainNegatives([2], chains=64, moved=16, n_steps=2, restart=0.2)
+    again = ChainNegatives([2], chains=64, moved=16, n_steps=2)
     again.load_state_dict(chains.state_dict())
     for ours, theirs in zip(go_on(chains, draws[2:]), go_on(again, draws[2:]), strict=True):
         assert (ours is None and theirs is None) or torch.equal(ours, theirs)
@@ -99,6 +99,22 @@ def test_a_step_moves_only_the_chosen_chains(generator):
     assert x.shape == (16, 2)
 
 
+def test_a_lost_chain_starts_anew_and_the_others_go_on(generator):
+    """Its weight is on the scale of the others: log Z is still right."""
+    narrow = energy_at(0.7, 0.25)
+    chains = ChainNegatives([2], chains=4096, moved=64, n_steps=3)
+    draw = generator.draw(generator.prior.sample(1024))
+    chains(narrow, draw)
+    before = chains.chains.clone()
+    chains.chains[:2000] = torch.tensor([torch.nan, 0.0])
+    chains.energies[2000] = torch.inf
+    chains(narrow, draw)
+    assert chains.chains.isfinite().all()
+    assert (chains.chains != before).any(1)[2001:].sum() <= 64
+    log_normalizer = chains.log_weights.logsumexp(0) - math.log(4096)
+    assert log_normalizer.item() == pytest.approx(math.log(2 * math.pi * 0.25**2), abs=0.05)
+
+
 def test_another_kernel_may_move_them():
     chains = ChainNegatives([2], 32, 32, weighted=False, target=None, kernel=Langevin())
     assert chains(energy_at(0.0), None).log_weights is None
@@ -108,7 +124,7 @@ def test_another_kernel_may_move_them():
     ("settings", "message"),
     [
         ({"moved": 99, "chains": 10}, "moved must be 1 to chains=10, got 99"),
-        ({"restart": 1.5}, "restart must be a share from 0 to 1, got 1.5"),
+        ({"least_ess": 1.5}, "least_ess must be a share from 0 to 1, got 1.5"),
         ({"n_steps": 0}, "n_steps must be at least 1"),
     ],
 )

@@ -19,6 +19,7 @@ from energy_gan.methods.energy_gan import EnergyGAN
 from energy_gan.negatives.grid import GridNegatives
 from energy_gan.objectives import classifier, maximum_likelihood
 from energy_gan.optimizers import MuonWithAdam
+from energy_gan.schedules import cosine
 
 ADAGRAD = partial(torch.optim.Adagrad, lr=0.01)
 
@@ -179,11 +180,11 @@ def test_order_and_latents_are_settings(monkeypatch):
 
 @pytest.mark.parametrize("stop", [7, 14, 30])  # 30 lies past the first epoch of 25 batches
 def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(tmp_path, stop):
-    settings = {"generator_schedule": partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=40)}
+    settings = {"generator_schedule": cosine}
     whole = small_method(**settings)
     fit(whole, 40, tmp_path / "whole")
 
-    fit(small_method(**settings), stop, tmp_path / "cut")
+    fit_until(small_method(**settings), 40, tmp_path / "cut", stop)
     torch.manual_seed(12345)  # a fresh process has another random state
     resumed = small_method(**settings)
     torch.nn.init.normal_(resumed.energy.linear)  # and other weights, until the checkpoint is read

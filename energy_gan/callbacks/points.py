@@ -138,14 +138,22 @@ class PointReport(Callback):
             law.append(None if x is None else standardise(x))
         weighted = model.weighted_samples(4 * N_ASSESSED, self.seed)
         if weighted is not None:  # the density of u is that of x times the scale
-            weighted = (standardise(weighted[0]), weighted[1] - model.method.scale.log().sum())
+            weighted = (standardise(weighted[0]), weighted[1] - float(model.method.scale.log().sum()))
         points, held_out = standardise(self.data.points), standardise(self.data.held_out)
+        log_scale = float(model.method.scale.log().sum())
+        device = model.method.shift.device
         with evaluating(model.method.energy) as energy:
             numbers, self.reasons = assess(
-                energy, points, held_out, *law, weighted, log_normalizer, self.seed
+                lambda u: energy(u.to(device)).to(u.device),
+                points,
+                held_out,
+                *law,
+                weighted,
+                log_normalizer,
+                self.seed,
             )
         if "held_out_log_likelihood" in numbers:  # likewise
-            numbers["held_out_log_likelihood"] -= float(model.method.scale.log().sum())
+            numbers["held_out_log_likelihood"] -= log_scale
         self.verdict = str(verdict(numbers))
         return numbers
 

@@ -18,7 +18,10 @@ def main() -> None:
         raise InputError(f"OUT={out} exists already and nothing is overwritten: name another file")
     if out.suffix != ".png":
         raise InputError(f"OUT={out} has an unknown ending: give a .png")
-    reports = {_label(run, given.runs): read_metrics(run) for run in given.runs}
+    labels = [_label(run, given.runs) for run in given.runs]
+    if len(set(labels)) < len(labels):  # of different folders: then their whole paths
+        labels = [str(run) for run in given.runs]
+    reports = {label: read_metrics(run) for label, run in zip(labels, given.runs, strict=True)}
 
     from energy_gan.callbacks.drawing import curves
     from energy_gan.callbacks.points import CURVES

@@ -5,10 +5,12 @@ many rows or of one, also log p(row) − log p(other row): how much likelier one
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.tables import check_writable, write_table
+from energy_gan.cli.train import only_trust
 from energy_gan.errors import InputError
 
 
@@ -18,7 +20,9 @@ def main() -> None:
     parser.add_argument("--input", required=True, help="a table: .csv, .npy or .parquet")
     parser.add_argument("--versus", help="a second table, to compare row by row")
     parser.add_argument("--out", type=Path, default=Path("energies.csv"), help=".csv, .npy or .parquet")
+    parser.add_argument("trust", nargs="*", help="trust=[my_package], if the run needs classes of it")
     given = parser.parse_args()
+    trust = only_trust(given.trust)
     check_writable(given.out)
 
     import numpy as np
@@ -26,11 +30,11 @@ def main() -> None:
     from energy_gan.build import load
     from energy_gan.data.table import read_table
 
-    model = load(given.run)
-    x, _ = read_table(given.input, columns=model.dimension)
+    model = load(given.run, trust)
+    x = in_order(given.input, *read_table(given.input, columns=model.dimension), model.columns)
     columns = {"energy": model.energy(x).numpy()}
     if given.versus:
-        y, _ = read_table(given.versus, columns=model.dimension)
+        y = in_order(given.versus, *read_table(given.versus, columns=model.dimension), model.columns)
         if len(y) not in (1, len(x)):
             raise InputError(
                 f"{given.versus} has {len(y)} rows and {given.input} has {len(x)}: "
@@ -40,6 +44,23 @@ def main() -> None:
         columns["log_relative_probability"] = columns["energy_versus"] - columns["energy"]
     write_table(given.out, np.stack(list(columns.values()), axis=1), list(columns))
     print(f"{', '.join(columns)} of {len(x)} rows -> {given.out}")
+
+
+def in_order(path: str, x, names: Sequence[str], columns: Sequence[str]):
+    """The table's columns in the order of those trained on; as they are where either has no names.
+
+    Raises:
+        InputError: it has others.
+    """
+    unnamed = [f"x{i}" for i in range(len(columns))]
+    if list(columns) == unnamed or list(names) in (unnamed, list(columns)):
+        return x
+    if set(names) != set(columns):
+        raise InputError(
+            f"{path} has the columns {', '.join(names)}, the run was trained on {', '.join(columns)}: "
+            "give a table with these"
+        )
+    return x[:, [list(names).index(column) for column in columns]]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.train import split_trust
+from energy_gan.errors import InputError
 
 
 def main() -> None:
@@ -21,6 +22,10 @@ def main() -> None:
     model = load(given.run, trust)
     checkpoint = read_checkpoint(newest_checkpoint(given.run))
     run = Run(read_config(given.run, overrides), trust)
+    if "report" not in run.callbacks:
+        raise InputError(
+            f"RUN={given.run} was trained with callbacks.report=null: nothing says what to measure"
+        )
     report = run.callbacks["report"]
     report.conclude(model, checkpoint)
     print(summary(given.run))

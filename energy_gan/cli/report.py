@@ -98,14 +98,18 @@ def run_all(trials: Iterable[Trial], folder: Path, jobs: int) -> list[Path]:
 
 
 def run(trial: Trial, folder: Path) -> Path | None:
-    """One trial in a process of its own; the path of its log if it failed."""
-    path = trial.run(folder)
+    """One trial; the path of its log if it failed."""
+    overrides = [*data_of(trial, folder), f"method={trial.method}", f"seed={trial.seed}"]
+    return run_trial(trial.run(folder), overrides)
+
+
+def run_trial(path: Path, overrides: Sequence[str]) -> Path | None:
+    """A run in a process of its own, gone on with if it was cut; the path of its log if it failed."""
     if list(path.glob("checkpoints/*.ckpt")):
         command = ["resume", str(path)]
     else:
         shutil.rmtree(path, ignore_errors=True)  # of a trial that saved nothing before it was cut
-        command = ["train", *data_of(trial, folder), f"method={trial.method}", f"seed={trial.seed}"]
-        command += [f"run_dir='{path}'", "callbacks.progress.refresh_rate=0"]
+        command = ["train", *overrides, f"run_dir='{path}'", "callbacks.progress.refresh_rate=0"]
     log = path.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.tables import check_writable, write_table
+from energy_gan.cli.train import only_trust
 
 
 def main() -> None:
@@ -13,12 +14,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("samples.csv"), help=".csv, .npy or .parquet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--refine", type=int, default=0, help="steps of MALA on the energy afterwards (0)")
+    parser.add_argument("trust", nargs="*", help="trust=[my_package], if the run needs classes of it")
     given = parser.parse_args()
+    trust = only_trust(given.trust)
     check_writable(given.out)
 
     from energy_gan.build import load
 
-    model = load(given.run)
+    model = load(given.run, trust)
     samples = model.sample(given.n, given.seed, given.refine).flatten(1).numpy()
     write_table(given.out, samples, model.columns)
     print(f"{given.n} samples of {given.run}, in the data's own units -> {given.out}")

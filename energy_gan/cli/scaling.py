@@ -5,8 +5,6 @@ docs/figures/scaling.png, the table is printed.
 """
 
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from energy_gan.cli import Parser, door
+from energy_gan.cli.report import run_trial
 from energy_gan.errors import InputError
 
 
@@ -25,12 +24,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/scaling"), help="of the trials")
     parser.add_argument("--out", type=Path, default=Path("docs/figures/scaling.png"))
     given = parser.parse_args()
-    if min(given.dimensions) < 1 or min(given.points) < 10:
-        raise InputError("--dimensions must be at least 1 and --points at least 10")
+    if min(given.dimensions) < 1 or min(given.points) < 10 or given.jobs < 1:
+        raise InputError("--dimensions and --jobs must be at least 1 and --points at least 10")
     trials = list(product(given.dimensions, given.points))
     with ThreadPoolExecutor(given.jobs) as pool:
-        reports = list(tqdm(pool.map(lambda t: run(*t, given.folder), trials), total=len(trials), unit="run"))
-    rows = {trial: row(report) for trial, report in zip(trials, reports, strict=True)}
+        logs = list(tqdm(pool.map(lambda t: run(*t, given.folder), trials), total=len(trials), unit="run"))
+    files = {trial: path_of(*trial, given.folder) / "metrics.json" for trial in trials}
+    rows = {trial: row(json.loads(file.read_text())) for trial, file in files.items() if file.is_file()}
     print("| dimensions | points | KL(data‖energy) | of a Gaussian | AUC data/generator | seconds |")
     print("|---" * 6 + "|")
     for (dimension, points), r in rows.items():
@@ -38,22 +38,23 @@ def main() -> None:
             f"| {dimension} | {points:,} | {r['kl']:.3f} | {r['gaussian']:.2f} | {r['auc']:.3f} | "
             f"{r['seconds']:.0f} |"
         )
-    draw(rows, given.out)
+    if rows:
+        draw(rows, given.out)
+    if failures := [log for log in logs if log]:
+        raise InputError(f"{len(failures)} trials failed, their logs: {', '.join(map(str, failures))}")
 
 
-def run(dimension: int, points: int, folder: Path) -> dict:
-    """One trial in a process of its own."""
-    path = folder / f"{dimension}_{points}"
-    if not (path / "metrics.json").is_file():
-        log = path.with_suffix(".log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        command = ["data=mixture", "method=aligned", f"data.density.dimension={dimension}"]
-        command += [f"data.n_points={points}", f"run_dir='{path}'", "callbacks.progress.refresh_rate=0"]
-        with log.open("w") as file:
-            program = [sys.executable, "-m", "energy_gan.cli.train", *command]
-            if subprocess.run(program, stdout=file, stderr=subprocess.STDOUT, check=False).returncode:
-                raise InputError(f"the trial {path} failed, its log is {log}")
-    return json.loads((path / "metrics.json").read_text())
+def path_of(dimension: int, points: int, folder: Path) -> Path:
+    return folder / f"{dimension}_{points}"
+
+
+def run(dimension: int, points: int, folder: Path) -> Path | None:
+    """One trial, if it is not there yet; the path of its log if it failed."""
+    path = path_of(dimension, points, folder)
+    if (path / "metrics.json").is_file():
+        return None
+    command = ["data=mixture", "method=aligned", f"data.density.dimension={dimension}"]
+    return run_trial(path, [*command, f"data.n_points={points}"])
 
 
 def row(report: dict) -> dict[str, float]:

@@ -20,7 +20,9 @@ NOT_INTEGRABLE = (
 
 
 def summary(run: Path) -> str:
-    """The table and the next commands of a finished run."""
+    """The table and the next commands of a finished run; its folder alone if nothing was measured."""
+    if not (run / "metrics.json").is_file():
+        return f"\nfolder   {run}"
     report = read_metrics(run)
     rows = {report["name"]: report["metrics"]}
     if refined := refined_row(report["metrics"]):

@@ -41,6 +41,14 @@ def split_trust(overrides: list[str]) -> tuple[list[str], list[str]]:
     return rest, [name.strip() for name in named.split(",") if name.strip()]
 
 
+def only_trust(overrides: list[str]) -> list[str]:
+    """The packages that `trust=[a,b]` names, where nothing else can be given."""
+    rest, trust = split_trust(overrides)
+    if rest:
+        raise InputError(f"{rest[0]!r} cannot be given here: only trust=[my_package] can, all else is --NAME")
+    return trust
+
+
 def choose_run_dir(config: Config) -> str:
     """Where the run will live; it must not hold anything yet."""
     if config["run_dir"] is None:

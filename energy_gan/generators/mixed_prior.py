@@ -21,7 +21,7 @@ class MixedPrior(Prior):
     drawn then need not be decided by how the network lays the pieces out.
 
     Args:
-        bits: at least 1, and at most 16 if the shares are learned.
+        bits: 1 to 32, at most 16 if the shares are learned.
         uniforms: at least 0.
         learned_shares: learn π; otherwise all pieces are equally likely.
     """
@@ -29,8 +29,8 @@ class MixedPrior(Prior):
     def __init__(self, bits: int = 8, uniforms: int = 2, learned_shares: bool = True):
         if bits < 1 or uniforms < 0:
             raise ValueError(f"bits must be at least 1 and uniforms at least 0, got {bits} and {uniforms}")
-        if learned_shares and bits > 16:
-            raise ValueError(f"bits must be at most 16 where shares are learned, got {bits}")
+        if bits > (16 if learned_shares else 32):
+            raise ValueError(f"bits must be at most 32, at most 16 where shares are learned, got {bits}")
         super().__init__(bits + uniforms)
         self.bits, self.uniforms = bits, uniforms
         self.logits = nn.Parameter(torch.zeros(2**bits)) if learned_shares else None

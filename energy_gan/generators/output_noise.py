@@ -81,7 +81,8 @@ class LearnedNoise(OutputNoise):
         shape: of one point.
         covariance: "isotropic", "diagonal", or "full": a lower triangular L(z), D (D + 1) / 2 numbers;
             "auto" is full up to four dimensions, where it pays, and diagonal beyond, where it is slow.
-        least: the least standard deviation, positive, in standardised units.
+        least: the least standard deviation, positive, in standardised units; of a full L the least entry
+            on the diagonal.
         start, end, until: as in `OutputNoise`.
     """
 

@@ -13,7 +13,6 @@ import torch
 from lightning import LightningModule
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from energy_gan.nn import Scheduled
 from energy_gan.randomness import mixed_seed
@@ -21,7 +20,7 @@ from energy_gan.shapes import Scalar
 
 Terms = Mapping[str, Scalar]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-MakeSchedule = Callable[[Optimizer], LRScheduler]
+Schedule = Callable[[float], float]  # of progress, see energy_gan/schedules.py
 
 
 @dataclass
@@ -32,7 +31,8 @@ class Player:
         name: "energy", "generator" or "entropy"; settings and log entries carry it.
         part: the module whose weights are its own.
         terms: the named terms of its loss.
-        make_optimizer, make_schedule: applied to the weights, and to the optimizer.
+        make_optimizer: applied to the weights.
+        schedule: the factor of the learning rates by progress; 1 throughout if None.
         n_steps: moves in each training step, at least 1.
     """
 
@@ -40,7 +40,7 @@ class Player:
     part: nn.Module
     terms: Callable[..., Terms]
     make_optimizer: MakeOptimizer | None
-    make_schedule: MakeSchedule | None = None
+    schedule: Schedule | None = None
     n_steps: int = 1
 
     def __post_init__(self):
@@ -52,7 +52,12 @@ class Player:
         if self.make_optimizer is None:
             raise ValueError(f"{self.name}_optimizer must be given where the {self.name} learns, got None")
         self.optimizer = self.make_optimizer(self.parameters)
-        self.schedule = self.make_schedule(self.optimizer) if self.make_schedule else None
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+
+    def at(self, progress: float) -> None:
+        """Set the learning rates for this share of the training steps."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * (self.schedule(progress) if self.schedule else 1)
 
 
 class Method(LightningModule, ABC):
@@ -90,7 +95,7 @@ class Method(LightningModule, ABC):
         return every > 0 and self.step % every == 0
 
     def configure_optimizers(self):
-        return [p.optimizer for p in self.players], [p.schedule for p in self.players if p.schedule]
+        return [player.optimizer for player in self.players]
 
     def on_fit_start(self) -> None:
         self.scheduled = [module for module in self.modules() if isinstance(module, Scheduled)]
@@ -100,7 +105,7 @@ class Method(LightningModule, ABC):
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
         torch.manual_seed(mixed_seed(self.seed, self.step))
         progress = self.step / self.trainer.max_steps if self.trainer.max_steps > 0 else 1.0
-        for part in self.scheduled:
+        for part in (*self.scheduled, *self.players):
             part.at(min(1.0, progress))
 
     def descend(self, player: Player, terms: Terms) -> None:
@@ -119,13 +124,10 @@ class Method(LightningModule, ABC):
         """Make what was trained ready for evaluation, where that takes more than a switch."""
 
     def end_step(self) -> None:
-        """Log what was reported, move the schedules on, count one step. Last in a training step."""
+        """Log what was reported, count one step. Last in a training step."""
         if self.logs_now:
             for logger in self.loggers:
                 logger.log_metrics(self.reported, step=self.step)
-        for player in self.players:
-            if player.schedule:
-                player.schedule.step()
         # The optimizers were stepped past Lightning, which would have counted each; it counts one.
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         progress.increment_ready()

@@ -16,6 +16,7 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 
 import torch
 from jaxtyping import Float
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.methods.base import MakeOptimizer, MakeSchedule, Method, Player, Terms
+from energy_gan.methods.base import MakeOptimizer, Method, Player, Schedule, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import maximum_likelihood
@@ -51,8 +52,8 @@ class EnergyGAN(Method):
         generator_first: the generator moves first (the author's code) or the energy does.
         spread_latents: the latents of a move cover the prior evenly (`Prior.spread`) or are independent.
         same_latents: every move of a step uses the same latents (the author's code) or fresh ones.
-        energy_schedule, generator_schedule, entropy_schedule: learning rates by step, built as
-            schedule(optimizer).
+        energy_schedule, generator_schedule, entropy_schedule: factors of the learning rates, see
+            `energy_gan.schedules`.
         seed: with the step, it fixes every random number of training.
     """
 
@@ -77,9 +78,9 @@ class EnergyGAN(Method):
         generator_first: bool = False,
         spread_latents: bool = False,
         same_latents: bool = True,
-        energy_schedule: MakeSchedule | None = None,
-        generator_schedule: MakeSchedule | None = None,
-        entropy_schedule: MakeSchedule | None = None,
+        energy_schedule: Schedule | None = None,
+        generator_schedule: Schedule | None = None,
+        entropy_schedule: Schedule | None = None,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
@@ -94,10 +95,9 @@ class EnergyGAN(Method):
         self.likelihood, self.likelihood_weight = likelihood, likelihood_weight
         self.spread_latents, self.same_latents = spread_latents, same_latents
         self.last_negatives: Negatives | None = None  # of the energy's last move, for the generator
-        if generator is None and isinstance(self.negatives, GeneratorNegatives):
-            raise ValueError(
-                "without a generator the negatives must come from elsewhere, got GeneratorNegatives"
-            )
+        if generator is None and self.negatives.needs_generator:
+            name = type(self.negatives).__name__
+            raise ValueError(f"without a generator the negatives must come from elsewhere, got {name}")
         if likelihood is not None and generator_first:
             raise ValueError("generator_first must be false where a likelihood needs the energy's negatives")
         self._check_parts()
@@ -185,9 +185,11 @@ class EnergyGAN(Method):
             draw = self.generator.draw(self.generator.prior.sample(2))
             self.generator.train(training)
             _expect("the generator's samples", draw.samples.shape, x.shape)
-        negatives = self.negatives(self.energy, draw)
+        negatives = deepcopy(self.negatives)(self.energy, draw)  # a copy: chains would start from these two
         _expect("the negatives", negatives.samples.shape, (len(negatives.samples), *self.shape))
         negatives = negatives._replace(energies=self.energy(negatives.samples))
+        log_density = negatives.log_density(x) if negatives.log_density else None
+        self.objective(self.energy(x), negatives.energies, negatives.log_weights, log_density)
         for term in (self.entropy, self.likelihood):
             if term is not None and draw is not None:
                 term(self.generator, draw, negatives)

@@ -18,7 +18,7 @@ from torch import Tensor
 from energy_gan.metrics.detection import two_sample_test
 from energy_gan.metrics.yardsticks import GaussianEstimate
 from energy_gan.randomness import random_generator
-from energy_gan.samplers.annealed_importance import Normalizer, bracket, drift
+from energy_gan.samplers.annealed_importance import DRIFTS, Normalizer, bracket, drift, drifts
 
 Weighted = tuple[Float[Tensor, "W D"], Float[Tensor, "W"]]
 TOLERANCE = 0.2  # nats between two estimates of log Z
@@ -48,7 +48,6 @@ def assess(
     rng, numbers = random_generator(seed, 7), {}
     with torch.no_grad():
         held_out_energy = float(energy(held_out).double().mean())
-    numbers["drift"] = drift(energy, held_out[:2_000], rng)
     of_energy = refined
     if weighted is not None:
         with torch.no_grad():
@@ -58,15 +57,14 @@ def assess(
         numbers["importance_ess"] = float(1 / shares.square().sum() / len(shares))
         if numbers["importance_ess"] > LEAST_ESS:
             # each at most once: copies would be in both halves of a classifier's data and be recognised
-            often = shares * len(shares) / 4
-            of_energy = weighted[0][torch.rand(len(shares), generator=rng) < often]
+            of_energy = weighted[0][torch.rand(len(shares), generator=rng) < shares / shares.max()]
     if log_normalizer is None:
         chains = of_energy if of_energy is not None else held_out
         annealed = bracket(energy, chains[:n_chains], held_out[:2_000], tolerance=TOLERANCE, rng=rng)
-        numbers |= {"annealed_low": annealed.low, "annealed_high": annealed.high}
+        numbers |= {"annealed_low": annealed.low, "annealed_high": annealed.high, "drift": annealed.drift}
         log_normalizer, reasons = decide(numbers, annealed)
     else:
-        reasons = ()
+        numbers["drift"], reasons = drift(energy, held_out[:2_000], rng), ()
     if log_normalizer is not None:
         gaussian = float(GaussianEstimate(points).log_prob(held_out).mean())
         numbers["log_normalizer"] = log_normalizer
@@ -76,7 +74,11 @@ def assess(
 
 
 def decide(numbers: Mapping[str, float], annealed: Normalizer) -> tuple[float | None, tuple[str, ...]]:
-    """Annealing's log Z if its guards hold; else importance sampling's, if many samples carry it."""
+    """Importance sampling's log Z where many samples carry it, else annealing's where its guards hold.
+
+    Neither stands where held-out points drift, nor importance sampling's where annealing's guards hold and
+    the two differ.
+    """
     by_weights, carried = numbers.get("importance_log_normalizer"), numbers.get("importance_ess", 0.0)
     if by_weights is None or not math.isfinite(by_weights) or carried < LEAST_ESS:
         return annealed.log_normalizer, annealed.reasons
@@ -86,8 +88,7 @@ def decide(numbers: Mapping[str, float], annealed: Normalizer) -> tuple[float | 
             "though each looks well"
         )
         return None, (reason,)
-    drifts = [reason for reason in annealed.reasons if "20 moves" in reason]
-    return (None, tuple(drifts)) if drifts else (by_weights, ())
+    return (None, (drifts(annealed.drift),)) if annealed.drift > DRIFTS else (by_weights, ())
 
 
 def compare(

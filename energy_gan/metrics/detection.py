@@ -12,6 +12,8 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+LEAST = 50  # points of each set
+
 
 class TwoSampleTest(NamedTuple):
     """What a classifier that saw half of two sets makes of the other half."""
@@ -28,7 +30,7 @@ def two_sample_test(
 
     Features are the coordinates, their projections on random directions, so that slanted structure is
     seen, and the distances to the centres of clusters, so that modes are in many dimensions. Points that
-    are not finite are told apart with certainty.
+    are not finite are told apart with certainty. Below LEAST points a classifier says nothing: all is nan.
 
     Reference: Revisiting Classifier Two-Sample Tests (Lopez-Paz & Oquab, 2017),
     https://arxiv.org/abs/1610.06545; The meaning and use of the area under a ROC curve
@@ -40,6 +42,8 @@ def two_sample_test(
     if not (a.isfinite().all() and b.isfinite().all()):
         return TwoSampleTest(1.0, 0.0, 1.0)
     n = min(len(a), len(b), most)
+    if n < LEAST:
+        return TwoSampleTest(math.nan, math.nan, math.nan)
     x = torch.cat([a[:n], b[:n]]).double().flatten(1)
     x = (x - x.mean(0)) / x.std(0).clamp(min=1e-12)
     rng = np.random.default_rng(seed)

@@ -34,7 +34,10 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
     data_energy = numbers.get("auc_data_energy", math.nan)
     generator_energy = numbers.get("auc_generator_energy", math.nan)
     if math.isnan(data_energy):
-        return Verdict("none", "no verdict: there are no samples of the energy to compare with")
+        return Verdict(
+            "none",
+            "no verdict: there are no samples of the energy, or fewer than 50 held-out points",
+        )
     apart = {
         "data | generator": data_generator,
         "data | energy": data_energy,

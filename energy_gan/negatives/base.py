@@ -36,6 +36,8 @@ class Negatives(NamedTuple):
 class NegativeSampler(nn.Module, ABC):
     """A source of negatives. What it must remember goes into buffers, and so into checkpoints."""
 
+    needs_generator = False
+
     @abstractmethod
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
         """Negatives without a graph, from the generator's batch or from elsewhere."""

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from energy_gan.generators.base import Draw
 from energy_gan.generators.mixture import log_mixture
@@ -26,8 +28,8 @@ class ChainNegatives(NegativeSampler):
     where no chain is, and runs away. Where the weights of the chosen become too uneven, these chains
     are drawn again in proportion to them.
 
-    The chains start as samples of the generator, weighted by its batch's density. Later, a share of the
-    chosen may start from it anew, with the mean weight; that is exact only as far as the two agree.
+    The chains start as samples of the generator, weighted by its batch's density. A chain whose place or
+    energy is no longer finite starts anew, at the weight that belongs to it.
 
     All of it lies in buffers: a resumed run goes on with the same chains.
 
@@ -41,7 +43,6 @@ class ChainNegatives(NegativeSampler):
         shape: of one point.
         chains: how many there are, and `moved` how many of them move in a step.
         n_steps: moves in a step.
-        restart: the share of the moved chains that starts anew, 0 to 1.
         weighted: keep the weights; otherwise all count equally, as in the older references.
         least_ess: the effective share of the moved chains, 0 to 1, below which they are drawn again.
         step_size: to begin with; it adapts to an acceptance of `target` if that is not None.
@@ -54,7 +55,6 @@ class ChainNegatives(NegativeSampler):
         chains: int = 2048,
         moved: int = 512,
         n_steps: int = 8,
-        restart: float = 0.0,
         weighted: bool = True,
         least_ess: float = 0.5,
         step_size: float = 0.01,
@@ -66,10 +66,9 @@ class ChainNegatives(NegativeSampler):
             raise ValueError(f"moved must be 1 to chains={chains}, got {moved}")
         if n_steps < 1 or not step_size > 0:
             raise ValueError(f"n_steps must be at least 1 and step_size positive, got {n_steps}, {step_size}")
-        for name, share in (("restart", restart), ("least_ess", least_ess)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} must be a share from 0 to 1, got {share}")
-        self.moved, self.n_steps, self.restart, self.target = moved, n_steps, restart, target
+        if not 0 <= least_ess <= 1:
+            raise ValueError(f"least_ess must be a share from 0 to 1, got {least_ess}")
+        self.moved, self.n_steps, self.target = moved, n_steps, target
         self.weighted, self.least_ess, self.kernel = weighted, least_ess, kernel or MALA()
         self.register_buffer("chains", torch.full((chains, *shape), torch.nan))  # not started: nan
         self.register_buffer("energies", torch.zeros(chains))  # of each chain when it moved last
@@ -78,8 +77,9 @@ class ChainNegatives(NegativeSampler):
 
     @torch.no_grad()
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
-        if self.chains.isnan().any():
-            self._start(energy, draw)
+        lost = ~(self.chains.flatten(1).isfinite().all(1) & self.energies.isfinite())
+        if lost.any():
+            self._start(energy, draw, lost)
         chosen = torch.randperm(len(self.chains), device=self.chains.device)[: self.moved]
         state = init(energy, self.chains[chosen])
         log_weights = self.log_weights[chosen] + self.energies[chosen] - state.energy
@@ -87,7 +87,6 @@ class ChainNegatives(NegativeSampler):
             kept = systematic(log_weights.softmax(0), len(chosen))
             state = State(*(part[kept] for part in state))
             log_weights = log_weights.logsumexp(0).expand_as(log_weights) - math.log(len(chosen))
-        state = self._restarted(energy, state, draw)
         step_size = float(self.step_size)
         for _ in range(self.n_steps):
             state, info = self.kernel.step(energy, state, step_size)
@@ -99,28 +98,20 @@ class ChainNegatives(NegativeSampler):
             return Negatives(state.x)
         return Negatives(state.x, log_weights + state.energy - math.log(len(chosen)))
 
-    def _start(self, energy: Callable[[Points], Energies], draw: Draw | None) -> None:
-        """All chains from the generator, weighted by exp(−E) over the density of its batch.
+    def _start(
+        self, energy: Callable[[Points], Energies], draw: Draw | None, which: Bool[Tensor, "C"]
+    ) -> None:
+        """Some chains from the generator, weighted by exp(−E) over the density of its batch.
 
         Without a generator, N(0, I) takes its place.
         """
         if draw is None:
             origin = torch.zeros_like(self.chains[:1])
             draw = Draw(origin.flatten(1), origin, origin, origin.new_ones(1, 1))
-        component = torch.randint(len(draw.clean), (len(self.chains),), device=self.chains.device)
-        if draw.scale is None:
-            self.chains.copy_(draw.samples[component])
-        else:
-            self.chains.copy_(add_noise(draw.clean[component], draw.scale[component]))
-        self.energies.copy_(energy(self.chains))
+        component = torch.randint(len(draw.clean), (int(which.sum()),), device=which.device)
+        x = draw.samples[component]
+        if draw.scale is not None:
+            x = add_noise(draw.clean[component], draw.scale[component])
+        self.chains[which], self.energies[which] = x, energy(x)
         if self.weighted:
-            self.log_weights.copy_(-self.energies - log_mixture(self.chains, draw))
-
-    def _restarted(self, energy: Callable[[Points], Energies], state: State, draw: Draw | None) -> State:
-        """A share of the chains at new samples of the generator."""
-        fresh = torch.rand(len(state.x), device=state.x.device) < self.restart
-        if draw is None or not fresh.any():
-            return state
-        x = state.x.clone()
-        x[fresh] = draw.samples[torch.randint(len(draw.samples), (int(fresh.sum()),), device=x.device)]
-        return init(energy, x)
+            self.log_weights[which] = -self.energies[which] - log_mixture(x, draw)

@@ -13,6 +13,8 @@ from energy_gan.shapes import Energies, Points
 class DensityNegatives(NegativeSampler):
     """x⁻ ~ q with the weights 1/q, so that log Z ≈ log 1/n Σ exp(−E(xᵢ)) / q(xᵢ), and q at hand elsewhere."""
 
+    needs_generator = True
+
     @torch.no_grad()
     def forward(self, energy: Callable[[Points], Energies], draw: Draw) -> Negatives:
         log_densities = draw.log_prob(draw.samples)

@@ -10,5 +10,7 @@ from energy_gan.shapes import Energies, Points
 class GeneratorNegatives(NegativeSampler):
     """x⁻ = G(z): the generator stands in for the energy's own law (Eq. 12)."""
 
+    needs_generator = True
+
     def forward(self, energy: Callable[[Points], Energies], draw: Draw) -> Negatives:
         return Negatives(draw.samples.detach())

@@ -28,6 +28,8 @@ class ImportanceNegatives(NegativeSampler):
         wide_std: its standard deviation in standardised units, positive; above 1.
     """
 
+    needs_generator = True
+
     def __init__(self, wide: int = 64, wide_std: float = 1.6):
         super().__init__()
         if wide < 0 or not wide_std > 0:
