@@ -1,6 +1,6 @@
 """Blocks that several networks share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -33,6 +33,22 @@ def sizes(name: str, values: Sequence[int]) -> list[int]:
     if any(value < 1 for value in values):
         raise ValueError(f"{name} must be whole numbers of at least 1, got {list(values)}")
     return list(values)
+
+
+def small_normal(std: float, bias: float, norm_bias: float = 0.0) -> Callable[[nn.Module], None]:
+    """For `module.apply`: weights N(0, std²), constant biases, and constant shifts of batch norm."""
+    if not std > 0:
+        raise ValueError(f"weight_std must be positive, got {std}")
+
+    def start(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=std)
+            if module.bias is not None:
+                nn.init.constant_(module.bias, bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.bias, norm_bias)
+
+    return start
 
 
 class Scheduled(nn.Module):

@@ -1,4 +1,5 @@
-"""The losses of the energy, from energies alone. Each returns named terms; their sum is the loss.
+"""The losses, from energies alone: the energy's as named terms whose sum is the loss, what the generator
+descends point by point, and penalties that keep the energy smooth.
 
 Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
 (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, sections 2.2 and 2.3.
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Energies, Points, Scalar
 
 Positive = Float[Tensor, "P"]
 Negative = Float[Tensor, "N"]
@@ -90,3 +91,29 @@ def normalised_likelihood(
 ) -> dict[str, Scalar]:
     """E[E(x⁺)] = −E[log p(x⁺)] for an energy whose Z is 1, a flow's; negatives are not looked at."""
     return {"positive_phase": energy_positive.mean()}
+
+
+def mean_energy(energies: Energies) -> Energies:
+    """E(G(z)) itself: the generator descends the energy (Eq. 13)."""
+    return energies
+
+
+def non_saturating(energies: Energies) -> Energies:
+    """−log σ(−E(G(z))): with the classifier objective, the generator's loss in a plain GAN.
+
+    Reference: Generative Adversarial Networks (Goodfellow et al., 2014), https://arxiv.org/abs/1406.2661.
+    """
+    return F.softplus(energies)
+
+
+def zero_centred_penalty(x: Points, energies: Energies) -> Scalar:
+    """E ‖∇E(x⁺)‖², the squared norm over all numbers of a point, in float32 whatever the precision is.
+
+    Reference: Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018),
+    https://arxiv.org/abs/1801.04406, equation 9 (there with weight γ/2).
+
+    Args:
+        x: the points, with the graph from them to their energies.
+    """
+    (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=True)
+    return gradient.float().flatten(1).square().sum(1).mean()

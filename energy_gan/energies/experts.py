@@ -38,6 +38,13 @@ class LogisticExperts(nn.Linear):
         return F.softplus(-super().forward(f)).sum(1)
 
 
+class LinearExperts(nn.Linear):
+    """1/K Σᵢ wᵢ·f + bᵢ: the logit of a discriminator as plain GANs have it, positive and negative."""
+
+    def forward(self, f: Features) -> Energies:
+        return super().forward(f).mean(1)
+
+
 class StudentTExperts(nn.Linear):
     """Σᵢ αᵢ log(1 + (wᵢ·f)²), αᵢ > 0: a product of Student-t distributions (Eq. 3).
 

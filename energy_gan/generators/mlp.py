@@ -28,6 +28,7 @@ class MLPGenerator(Generator):
             every batch norm in training (0.01 there).
         noise: at the output, which gives the samples a density; None in the paper.
         recognition: r(z | x), for terms that need it; None in the paper.
+        bounded: end in tanh, for images with values between −1 and 1.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class MLPGenerator(Generator):
         noise_before_norm: float = 0.0,
         noise: OutputNoise | None = None,
         recognition: Recognition | None = None,
+        bounded: bool = False,
     ):
         widths = [prior.latent_dim, *sizes("hidden", hidden)]
         layers: list[nn.Module] = []
@@ -53,6 +55,12 @@ class MLPGenerator(Generator):
         with torch.no_grad():
             last.weight[dimension:] *= 0.1  # the noise starts nearly the same for all z
         layers.append(last)
+        if bounded and noise:
+            raise ValueError(
+                "bounded must be false where there is output noise, whose scales come from the same layer"
+            )
+        if bounded:
+            layers.append(nn.Tanh())
         if not noise or not noise.size:
             layers.append(nn.Unflatten(1, tuple(shape)))
         super().__init__(nn.Sequential(*layers), prior, noise, recognition)

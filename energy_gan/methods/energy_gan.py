@@ -27,8 +27,8 @@ from energy_gan.generators.base import Draw, Generator
 from energy_gan.methods.base import MakeOptimizer, Method, Player, Schedule, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
-from energy_gan.objectives import maximum_likelihood
-from energy_gan.shapes import Points
+from energy_gan.objectives import maximum_likelihood, mean_energy
+from energy_gan.shapes import Energies, Points, Scalar
 
 
 class EnergyGAN(Method):
@@ -42,6 +42,9 @@ class EnergyGAN(Method):
         generated: samples of the generator in each move; as many as there are points if None.
         negatives: where x⁻ comes from; the generator's own samples by default.
         objective: (energy_positive, energy_negative, log_weights, log_density) -> named terms.
+        generator_objective: of the energies of the generator's samples, point by point; what it descends.
+        penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
+        penalty_weight: of that in the energy's loss, not negative.
         entropy: estimates H; None leaves the term out.
         entropy_weight: of H in the generator's loss, not negative.
         entropy_optimizer: of the entropy's own network, where it learns one; it then moves in every
@@ -67,6 +70,9 @@ class EnergyGAN(Method):
         generated: int | None = None,
         negatives: NegativeSampler | None = None,
         objective: Callable[..., Terms] = maximum_likelihood,
+        generator_objective: Callable[[Energies], Energies] = mean_energy,
+        penalty: Callable[[Points, Energies], Scalar] | None = None,
+        penalty_weight: float = 1.0,
         entropy: GeneratorTerm | None = None,
         entropy_weight: float = 1.0,
         entropy_optimizer: MakeOptimizer | None = None,
@@ -84,13 +90,16 @@ class EnergyGAN(Method):
         seed: int = 0,
     ):
         super().__init__(shape, seed)
-        for name, weight in (("entropy_weight", entropy_weight), ("likelihood_weight", likelihood_weight)):
+        weights = {"entropy": entropy_weight, "likelihood": likelihood_weight, "penalty": penalty_weight}
+        for name, weight in weights.items():
             if not 0 <= weight < float("inf"):
-                raise ValueError(f"{name} must be a number of at least 0, got {weight}")
+                raise ValueError(f"{name}_weight must be a number of at least 0, got {weight}")
         if generated is not None and generated < 2:
             raise ValueError(f"generated must be at least 2, got {generated}")
         self.energy, self.generator, self.generated = energy, generator, generated
         self.negatives, self.objective = negatives or GeneratorNegatives(), objective
+        self.generator_objective = generator_objective
+        self.penalty, self.penalty_weight = penalty, penalty_weight
         self.entropy, self.entropy_weight = entropy, entropy_weight
         self.likelihood, self.likelihood_weight = likelihood, likelihood_weight
         self.spread_latents, self.same_latents = spread_latents, same_latents
@@ -126,6 +135,7 @@ class EnergyGAN(Method):
     def energy_terms(self, x: Points, latent: Float[Tensor, "N L"] | None) -> Terms:
         """Positive and negative phase (Eq. 7), the negatives as in Eq. 12."""
         negatives = self.negatives(self.energy, self.detached_draw(latent))
+        x = x.requires_grad_(self.penalty is not None)
         energies = self.energy(torch.cat([x, negatives.samples]))  # one pass for both phases
         energy_positive, energy_negative = energies.tensor_split([len(x)])
         self.last_negatives = negatives._replace(energies=energy_negative.detach())
@@ -135,12 +145,15 @@ class EnergyGAN(Method):
             self.report({"energy_positive": positive, "energy_negative": negative, "energy_gap": gap})
         with torch.no_grad():
             log_density = negatives.log_density(x) if negatives.log_density else None
-        return self.objective(energy_positive, energy_negative, negatives.log_weights, log_density)
+        terms = self.objective(energy_positive, energy_negative, negatives.log_weights, log_density)
+        if self.penalty is None:
+            return terms
+        return terms | {"penalty": self.penalty_weight * self.penalty(x, energy_positive)}
 
     def generator_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
         """KL(P_generator ‖ P_energy) (Eq. 13) and KL(P_energy ‖ P_generator), but for constants."""
         draw = self.generator.draw(latent)
-        terms = {"energy_generated": draw.mean(self.energy(draw.samples))}
+        terms = {"energy_generated": draw.mean(self.generator_objective(self.energy(draw.samples)))}
         for name, term, weight in (
             ("entropy", self.entropy, self.entropy_weight),
             ("likelihood", self.likelihood, self.likelihood_weight),

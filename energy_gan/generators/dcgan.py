@@ -1,0 +1,74 @@
+"""Convolutional generators: z -> x, each layer doubles the image."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from energy_gan.generators.base import Generator, Prior
+from energy_gan.nn import Activation, GaussianNoise, make_activation, sizes, small_normal
+
+
+class ConvGenerator(Generator):
+    """A linear layer to small maps, then 5×5 transposed convolutions of stride 2 with batch norm.
+
+    With channels 1024, 512, 256, 128 on 64×64 colour images it is the paper's.
+
+    Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
+    (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 4.2, after Unsupervised Representation
+    Learning with Deep Convolutional GANs (Radford et al., 2015), https://arxiv.org/abs/1511.06434; first
+    weights N(0, 0.01²), batch norm's shifts 0.1 and the noise ahead of it as in the author's code.
+
+    Args:
+        shape: of one image, [C, H, W]; H and W must be divisible by 2^len(channels).
+        prior: p(z).
+        channels: of the maps from the smallest image to the largest.
+        activation: of the hidden layers.
+        batch_norm: have it; the entropy of Eq. 15 is read from its scales.
+        noise_before_norm: standard deviation of the noise ahead of every batch norm in training.
+        kernel: odd, at least 3.
+        weight_std: of the first weights, positive; None leaves torch's.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        prior: Prior,
+        channels: Sequence[int] = (1024, 512, 256, 128),
+        activation: Activation = "relu",
+        batch_norm: bool = True,
+        noise_before_norm: float = 0.01,
+        kernel: int = 5,
+        weight_std: float | None = 0.01,
+    ):
+        channels = sizes("channels", channels)
+        if len(shape) != 3 or not channels:
+            raise ValueError(f"shape must be [C, H, W] and channels not empty, got {list(shape)}, {channels}")
+        if kernel < 3 or kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd and at least 3, got {kernel}")
+        halvings = 2 ** len(channels)
+        if shape[1] % halvings or shape[2] % halvings:
+            raise ValueError(
+                f"height and width must be divisible by {halvings}, 2 for each of the channels {channels}, "
+                f"got {list(shape)}: give fewer channels"
+            )
+        height, width = shape[1] // halvings, shape[2] // halvings
+
+        def hidden(n: int) -> list[nn.Module]:
+            norm = [GaussianNoise(noise_before_norm), nn.BatchNorm2d(n)] if batch_norm else []
+            return [*norm, make_activation(activation)]
+
+        def up(n_in: int, n_out: int, bias: bool) -> nn.Module:
+            return nn.ConvTranspose2d(n_in, n_out, kernel, 2, kernel // 2, output_padding=1, bias=bias)
+
+        layers: list[nn.Module] = [
+            nn.Linear(prior.latent_dim, channels[0] * height * width, bias=not batch_norm),
+            nn.Unflatten(1, (channels[0], height, width)),
+            *hidden(channels[0]),
+        ]
+        for n_in, n_out in pairwise(channels):
+            layers += [up(n_in, n_out, bias=not batch_norm), *hidden(n_out)]
+        layers += [up(channels[-1], shape[0], bias=True), nn.Tanh()]
+        super().__init__(nn.Sequential(*layers), prior)
+        if weight_std is not None:
+            self.apply(small_normal(weight_std, bias=0.0, norm_bias=0.1))
