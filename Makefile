@@ -40,11 +40,23 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
 
 .PHONY: sample
-sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv SEED=0 REFINE=(MALA steps)
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder) SEED=0 REFINE=(MALA steps)
 	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE))
 
+.PHONY: interpolate
+interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
+	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+.PHONY: data
+data: .venv/.made ## Decode the images of a set once: DATA=celeba ARGS='data.root=…'; `make train` does it by itself
+	@$(PY) -m energy_gan.cli.data data=$(DATA) $(ARGS)
+
+.PHONY: features
+features: .venv/.made ## Train the classifier that measures images of a labelled set: DATA=mnist
+	@$(PY) -m energy_gan.cli.features data=$(DATA) $(ARGS)
+
 .PHONY: energy
-energy: .venv/.made ## Score points: RUN=runs/… INPUT=points.csv VERSUS=others.csv OUT=energies.csv
+energy: .venv/.made ## Score points or images: RUN=runs/… INPUT=points.csv (images: a folder) VERSUS=others.csv OUT=energies.csv
 	@$(PY) -m energy_gan.cli.energy $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT))
 
 .PHONY: compare

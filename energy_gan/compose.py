@@ -46,6 +46,10 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     OmegaConf.register_new_resolver(
         "in_plane", lambda here, beyond, shape: here if prod(shape) <= 2 else beyond, replace=True
     )
+    OmegaConf.register_new_resolver("doubling", _doubling, replace=True)
+    OmegaConf.register_new_resolver(
+        "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
+    )
     overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
         overrides.append(f"experiment={recipe}")
@@ -85,9 +89,20 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     if not (CONF / f"data/{data}.yaml").is_file():
         return None  # Hydra then names the data sets there are
     shape = OmegaConf.to_container(OmegaConf.load(CONF / f"data/{data}.yaml"))["shape"]
-    kind = "images" if isinstance(shape, list) and len(shape) == 3 else "points"
-    recipes = [f"{method}/{data}", f"{method}/{kind}"]
+    recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in _kinds(shape))]
     return next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
+
+
+def _kinds(shape: Any) -> list[str]:
+    """What kind of data that is, the narrowest first; an interpolation is a table's."""
+    if not isinstance(shape, list) or len(shape) != 3:
+        return ["points"]
+    return ["small_images", "images"] if max(shape[1:]) <= 28 and shape[0] == 1 else ["images"]
+
+
+def _doubling(least: int, shape: Sequence[int]) -> list[int]:
+    """Widths of layers that each halve an image, down to 4 to 7 pixels: least, 2 least, 4 least, …"""
+    return [least * 2**i for i in range(max(1, int(min(shape[1:])).bit_length() - 3))]
 
 
 def _table_shape(path: str) -> list[int]:

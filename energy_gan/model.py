@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from energy_gan.errors import InputError
-from energy_gan.generators.base import Generator
+from energy_gan.generators.base import Generator, NormalPrior
 from energy_gan.methods.base import Method
 from energy_gan.negatives.density import DensityNegatives
 from energy_gan.negatives.importance import ImportanceNegatives
@@ -128,6 +128,34 @@ class Model:
                     lambda u: run(MALA(), energy, init(energy, u), step_size, refine, rng)[0].x, u
                 )
         return (u * self.method.scale + self.method.shift).cpu()
+
+    @torch.no_grad()
+    def interpolate(self, n: int, steps: int, seed: int = 0) -> Float[Tensor, "n steps *S"]:
+        """n paths of G(z) from one sample to another, without output noise: Figure 3 of the paper.
+
+        z goes in a straight line, under a normal prior along the arc that keeps its length typical.
+
+        Raises:
+            InputError: the method trained no generator, n is less than 1 or steps less than 2.
+        """
+        if not self.has_generator:
+            raise InputError("this run trained an energy alone and has no generator to interpolate with")
+        if n < 1 or steps < 2:
+            raise InputError(f"at least 1 path of at least 2 steps must be asked for, got {n} of {steps}")
+        prior = self.method.generator.prior
+        first, last = prior.sample(2 * n, random_generator(seed)).unflatten(0, (n, 2)).unbind(1)
+        t = torch.linspace(0, 1, steps)[None, :, None]
+        if isinstance(prior, NormalPrior):
+            cosine = torch.nn.functional.cosine_similarity(first, last, dim=1).clamp(-0.999, 0.999)
+            angle = cosine.acos()[:, None, None]
+            latent = ((1 - t) * angle).sin() * first[:, None] + (t * angle).sin() * last[:, None]
+            latent = latent / angle.sin()
+        else:
+            latent = (1 - t) * first[:, None] + t * last[:, None]
+        with evaluating(self.method.generator) as generator:
+            u = _in_batches(generator, latent.flatten(0, 1).to(self.method.shift.device))
+        x = (u * self.method.scale + self.method.shift).cpu()
+        return x.unflatten(0, (n, steps))
 
     @torch.no_grad()
     def weighted_samples(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from energy_gan.build import load
-from energy_gan.cli.report import Trial, cell, section
+from energy_gan.cli.report import POINTS, Trial, cell, section
 from energy_gan.errors import InputError
 from energy_gan.generator_terms.exact import ExactEntropy, ExactLikelihood
 from energy_gan.generators.base import Generator, NormalPrior
@@ -101,6 +101,6 @@ def test_the_report_s_cells_are_mean_and_worst():
     assert cell([0.9, 0.8], max) == "0.850 (0.800)"
     assert cell([None, None], min) == "–"
     report = {"metrics": {"kl_data_energy": 0.5}, "seconds": 30.0, "step": 10, "yardsticks": {"kde": {}}}
-    text = section("rings", {Trial("aligned", "rings", s): report for s in (0, 1)})
+    text = section(POINTS, "rings", {Trial("aligned", "rings", s): report for s in (0, 1)})
     assert "| `aligned` | 0.500 (0.500) | – |" in text
     assert "| 2 | 10 | 30 |" in text

@@ -4,6 +4,7 @@ Colours: data red, generator blue (Figure 2 of the paper), energy orange, refere
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +17,7 @@ LOG_RANGE = 12.0  # nats below the highest density that a map resolves
 
 Points2 = Float[np.ndarray, "N 2"]
 Map = Float[np.ndarray, "H W"]
+Images = Float[np.ndarray, "N C H W"]  # values from 0 to 1
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 
 
@@ -55,6 +57,7 @@ def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
     edges = np.linspace(*np.quantile(pooled, [0.001, 0.98]), 80)
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = figure.subplots()
+    styles = cycle(("-", "--", ":"))
     for name, values in energies.items():
         axes.hist(
             values,
@@ -64,6 +67,7 @@ def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
             alpha=0.5 if name == "data" else 1,
             linewidth=1.5,
             color=colours.get(name, REFERENCE),
+            linestyle="-" if name in colours else next(styles),
             label=name,
         )
     axes.set(xlabel="energy E(x), low is likely (nats)", ylabel="share per nat")
@@ -130,6 +134,30 @@ def marginals(
             axes.set_ylabel(names[i], fontsize=8)
     figure.suptitle("data red, generator blue" if len(sets) > 1 else "data", fontsize=10)
     return figure
+
+
+def images(rows: Mapping[str, Images], columns: int | None = None, width: float = 8.0) -> Figure:
+    """Images in a grid, set by set, each under its name; all of one set in one line if columns is None."""
+    blocks = {name: tile(part, columns or len(part)) for name, part in rows.items() if len(part)}
+    heights = [block.shape[0] / block.shape[1] * width + 0.3 for block in blocks.values()]
+    figure = Figure(figsize=(width, max(1.0, sum(heights))), layout="constrained")
+    panels = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, block) in zip(panels, blocks.items(), strict=True):
+        axes.imshow(block.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set_axis_off()
+    return figure
+
+
+def tile(images: Images, columns: int, gap: int = 1) -> Float[np.ndarray, "h w C"]:
+    """Images row by row in one, white lines between them; values from 0 to 1."""
+    n, channels, height, width = images.shape
+    n_rows = -(-n // columns)
+    canvas = np.ones((n_rows * (height + gap) - gap, columns * (width + gap) - gap, channels), np.float32)
+    for k, image in enumerate(images):
+        top, left = k // columns * (height + gap), k % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    return canvas.clip(0, 1)
 
 
 def _row(figure: Figure, n: int) -> list[Axes]:

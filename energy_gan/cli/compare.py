@@ -23,12 +23,13 @@ def main() -> None:
         labels = [str(run) for run in given.runs]
     reports = {label: read_metrics(run) for label, run in zip(labels, given.runs, strict=True)}
 
+    from energy_gan.callbacks import images, points
     from energy_gan.callbacks.drawing import curves
-    from energy_gan.callbacks.points import CURVES
 
+    shown = (*points.CURVES, *(name for name in images.CURVES if name not in points.CURVES))
     print(table({label: report["metrics"] for label, report in reports.items()}))
     out.parent.mkdir(parents=True, exist_ok=True)
-    curves({label: report["history"] for label, report in reports.items()}, CURVES).savefig(out, dpi=110)
+    curves({label: report["history"] for label, report in reports.items()}, shown).savefig(out, dpi=110)
     print(f"\ncurves   {out}")
 
 

@@ -1,7 +1,10 @@
-"""Score points with a run's energy: `python -m energy_gan.cli.energy RUN --input FILE --out FILE`.
+"""Score points or images with a run's energy: `python -m energy_gan.cli.energy RUN --input FILE --out FILE`.
 
 Writes the energy of every row (low is likely, up to one constant). With `--versus`, a second table of as
 many rows or of one, also log p(row) − log p(other row): how much likelier one is than the other.
+
+Of a folder of images: a row for each, by file name, likeliest first. They are cropped and resized to what the
+run was trained on.
 """
 
 import argparse
@@ -17,7 +20,9 @@ from energy_gan.errors import InputError
 def main() -> None:
     parser = Parser("energy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder or a checkpoint of it")
-    parser.add_argument("--input", required=True, help="a table: .csv, .npy or .parquet")
+    parser.add_argument(
+        "--input", required=True, help="a table, .csv, .npy or .parquet; or a folder of images"
+    )
     parser.add_argument("--versus", help="a second table, to compare row by row")
     parser.add_argument("--out", type=Path, default=Path("energies.csv"), help=".csv, .npy or .parquet")
     parser.add_argument("trust", nargs="*", help="trust=[my_package], if the run needs classes of it")
@@ -25,12 +30,18 @@ def main() -> None:
     trust = only_trust(given.trust)
     check_writable(given.out)
 
-    import numpy as np
-
     from energy_gan.build import load
-    from energy_gan.data.table import read_table
 
     model = load(given.run, trust)
+    (score_images if len(model.method.shape) == 3 else score_points)(model, given)
+
+
+def score_points(model, given: argparse.Namespace) -> None:
+    """The energies of the rows of a table, and how much likelier they are than others."""
+    import numpy as np
+
+    from energy_gan.data.table import read_table
+
     x = in_order(given.input, *read_table(given.input, columns=model.dimension), model.columns)
     columns = {"energy": model.energy(x).numpy()}
     if given.versus:
@@ -44,6 +55,48 @@ def main() -> None:
         columns["log_relative_probability"] = columns["energy_versus"] - columns["energy"]
     write_table(given.out, np.stack(list(columns.values()), axis=1), list(columns))
     print(f"{', '.join(columns)} of {len(x)} rows -> {given.out}")
+
+
+def score_images(model, given: argparse.Namespace) -> None:
+    """A table of the energies of all images below a folder."""
+    import pandas as pd
+    import torch
+    from tqdm import tqdm
+
+    from energy_gan.data.folder import find_images
+    from energy_gan.data.images import read_image
+
+    root = Path(given.input)
+    if not root.is_dir():
+        raise InputError(
+            f"the run was trained on images and --input {root} is no folder: give a folder of images"
+        )
+    if given.versus or given.out.suffix == ".npy":
+        raise InputError(
+            "of images there is a table, .csv or .parquet, without --versus: a row for each file"
+        )
+    names, _ = find_images(root)
+    energies, bad = {}, []
+    for first in tqdm(range(0, len(names), 256), unit="batch", disable=len(names) < 1000):
+        images = {}
+        for name in names[first : first + 256]:
+            try:
+                images[name] = torch.from_numpy(read_image(root / name, model.method.shape, "centre"))
+            except Exception as error:  # Pillow raises whatever the damaged bytes lead to
+                bad.append(f"{name} ({error})")
+        if images:
+            x = torch.stack(list(images.values())).float() / 255
+            energies |= zip(images, model.energy(x).tolist(), strict=True)
+    if not energies:
+        raise InputError(f"there is no image that can be read in {root.absolute()}: give a folder of images")
+    frame = pd.DataFrame({"file": energies.keys(), "energy": energies.values()}).sort_values("energy")
+    if given.out.suffix == ".csv":
+        frame.to_csv(given.out, index=False)
+    else:
+        frame.to_parquet(given.out, index=False)
+    print(f"energies of {len(frame)} images of {root} -> {given.out}")
+    if bad:
+        print(f"{len(bad)} files could not be read: {'; '.join(bad[:10])}{'; …' * (len(bad) > 10)}")
 
 
 def in_order(path: str, x, names: Sequence[str], columns: Sequence[str]):

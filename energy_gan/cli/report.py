@@ -1,4 +1,4 @@
-"""Every recipe on every set of the plane, and what comes of it as docs/two_dimensions.md.
+"""Every recipe on every set of the plane, and what comes of it as docs/two_dimensions.md; or of images.
 
 A trial is a run, runs/report/<method>/<data>/seed_<seed>. What is there is not run again, and what was
 cut short goes on from its last checkpoint; so the report can be stopped and started at any time.
@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
@@ -21,10 +21,6 @@ from energy_gan.cli import Parser, door
 from energy_gan.compose import options
 from energy_gan.errors import InputError
 
-DATA = (
-    "four_spin", "two_spiral", "eight_gaussians", "twenty_five_gaussians", "swiss_roll", "checkerboard",
-    "rings",
-)  # fmt: skip
 HELD_OUT = {  # never looked at while a recipe was chosen; drawn as tables and read through data=points
     "uneven_weights": "gaussians.UnevenWeights",
     "uneven_scales": "gaussians.UnevenScales",
@@ -32,17 +28,89 @@ HELD_OUT = {  # never looked at while a recipe was chosen; drawn as tables and r
     "heavy_tails": "mixtures.HeavyTails",
     "far_modes": "gaussians.FarModes",
 }
-METHODS = ("aligned", "aligned_chains", "flow_contrast", "kim_bengio", "exact_likelihood", "langevin", "flow")
-COLUMNS = {  # key: (title, the better end)
-    "kl_data_energy": ("KL(data‖energy)", min),
-    "kl_generator_energy": ("KL(gen.‖energy)", min),
-    "refined_kl_generator_energy": ("refined", min),
-    "hdr99": ("in 99 % region", max),
-    "refined_hdr99": ("refined", max),
-    "smallest_mode": ("smallest mode", max),
-    "sliced_w2": ("sliced W2", min),
-}
-YARDSTICKS = {"gaussian": "Gaussian", "kde": "kernel estimate", "fresh data": "fresh data: the floor"}
+
+
+class Kind(NamedTuple):
+    """What is run and shown of points, or of images."""
+
+    data: Sequence[str]
+    held_out: Sequence[str]
+    methods: Sequence[str]
+    seeds: Sequence[int]
+    columns: Mapping[str, tuple[str, Callable]]  # key: (title, the better end)
+    yardsticks: Mapping[str, str]
+    picture: str
+    caption: str
+    out: Path
+    head: str
+
+
+POINTS = Kind(
+    data=(
+        "four_spin", "two_spiral", "eight_gaussians", "twenty_five_gaussians", "swiss_roll", "checkerboard",
+        "rings",
+    ),
+    held_out=tuple(HELD_OUT),
+    methods=(
+        "aligned", "aligned_chains", "flow_contrast", "kim_bengio", "exact_likelihood", "langevin", "flow",
+    ),
+    seeds=(0, 1, 2, 3, 4),
+    columns={
+        "kl_data_energy": ("KL(data‖energy)", min),
+        "kl_generator_energy": ("KL(gen.‖energy)", min),
+        "refined_kl_generator_energy": ("refined", min),
+        "hdr99": ("in 99 % region", max),
+        "refined_hdr99": ("refined", max),
+        "smallest_mode": ("smallest mode", max),
+        "sliced_w2": ("sliced W2", min),
+    },
+    yardsticks={"gaussian": "Gaussian", "kde": "kernel estimate", "fresh data": "fresh data: the floor"},
+    picture="energy_map",
+    caption="three log densities on one scale",
+    out=Path("docs/two_dimensions.md"),
+    head=f"""\
+# Two dimensions: how far data, energy and generator agree
+
+Made by `make report`. A trial is `make train DATA=… METHOD=… ARGS=seed=…`; the data are drawn anew
+with each seed, 10,000 points to train on. KL in nats, integrated on a grid; the generator's by 200,000
+samples with Miller and Madow's correction. "refined": the samples after 5 steps of MALA on the energy. Each
+cell is the mean over the seeds and, in brackets, the worst of them. Seconds are of training as a whole,
+on one thread of a shared machine.
+
+Held out, so that no setting was chosen by them: {", ".join(HELD_OUT)}.
+Their tables are drawn by `make draw` and read through `DATA=points`.""",
+)  # fmt: skip
+IMAGES = Kind(
+    data=("mnist",),
+    held_out=(),
+    methods=("critic", "gan", "kim_bengio"),
+    seeds=(0, 1, 2),
+    columns={
+        "frechet_lenet": ("Fréchet, LeNet", min),
+        "recall_lenet": ("recall, LeNet", max),
+        "class_smallest_share": ("smallest class", max),
+        "class_kl": ("KL of classes", min),
+        "mean_confidence": ("confidence", max),
+        "nearest_train_ratio": ("nearest ratio", max),
+        "drift": ("drift", min),
+    },
+    yardsticks={
+        "held-out data": "held-out data",
+        "pixel Gaussian": "pixel Gaussian",
+        "mixture of PPCA": "mixture of 50 probabilistic PCA",
+    },
+    picture="samples",
+    caption="64 samples, not chosen",
+    out=Path("docs/image_results.md"),
+    head="""\
+# Images: what each method reaches
+
+Made by `make report ARGS=--images`. A trial is `make train DATA=… METHOD=… ARGS=seed=…`. 10,000 samples
+against all training images; the columns are explained in [images.md](images.md). Each cell is the mean over
+the seeds and, in brackets, the worst of them. Seconds are of training as a whole, on one thread of a shared
+machine. The Fréchet distance is in the units of the classifier that was trained on the set: compare with the
+yardsticks.""",
+)
 
 
 class Trial(NamedTuple):
@@ -56,14 +124,25 @@ class Trial(NamedTuple):
 
 def main() -> None:
     parser = Parser("report", description=__doc__)
-    parser.add_argument("--methods", nargs="+", default=METHODS, help="(all)")
-    parser.add_argument("--data", nargs="+", default=[*DATA, *HELD_OUT], help="(all of the plane)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument(
+        "--images", action="store_true", help="images instead of points -> docs/image_results.md"
+    )
+    parser.add_argument("--methods", nargs="+", help="(all of the kind)")
+    parser.add_argument("--data", nargs="+", help="(all of the plane; of images mnist)")
+    parser.add_argument("--seeds", nargs="+", type=int, help="(0 to 4; of images 0 to 2)")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="key=value", help="for every trial, as data.root=…"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each (2)")
     parser.add_argument("--folder", type=Path, default=Path("runs/report"), help="of the trials")
-    parser.add_argument("--out", type=Path, default=Path("docs/two_dimensions.md"))
+    parser.add_argument("--out", type=Path, help="(docs/two_dimensions.md or docs/image_results.md)")
     parser.add_argument("--no-runs", action="store_true", help="report what is there, run nothing")
     given = parser.parse_args()
+    kind = IMAGES if given.images else POINTS
+    given.methods = given.methods or kind.methods
+    given.data = given.data or [*kind.data, *kind.held_out]
+    given.seeds = kind.seeds if given.seeds is None else given.seeds
+    given.out = given.out or kind.out
     for what, names, known in (
         ("--methods", given.methods, options("method")),
         ("--data", given.data, [*options("data"), *HELD_OUT]),
@@ -77,19 +156,19 @@ def main() -> None:
 
     trials = [Trial(*t) for t in product(given.methods, given.data, given.seeds)]
     trials.sort(key=lambda t: t.seed)  # a first table early, the other seeds after it
-    failures = [] if given.no_runs else run_all(trials, given.folder, given.jobs)
-    write(given.out, read(trials, given.folder), given.data, given.folder)
+    failures = [] if given.no_runs else run_all(trials, given.folder, given.jobs, given.set)
+    write(kind, given.out, read(trials, given.folder), given.data, given.folder)
     print(f"{given.out} and its figures are written")
     if failures:
         raise InputError(f"{len(failures)} trials failed, their logs: {', '.join(map(str, failures))}")
 
 
-def run_all(trials: Iterable[Trial], folder: Path, jobs: int) -> list[Path]:
+def run_all(trials: Iterable[Trial], folder: Path, jobs: int, settings: Sequence[str]) -> list[Path]:
     """Run what is not there yet; the logs of the trials that failed."""
     todo = [t for t in trials if not (t.run(folder) / "metrics.json").is_file()]
     failures = []
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(run, trial, folder): trial for trial in todo}
+        running = {pool.submit(run, trial, folder, settings): trial for trial in todo}
         for done in (bar := tqdm(as_completed(running), total=len(todo), unit="run", disable=not todo)):
             bar.set_postfix_str(str(running[done].run(Path())))
             if log := done.result():
@@ -97,9 +176,9 @@ def run_all(trials: Iterable[Trial], folder: Path, jobs: int) -> list[Path]:
     return failures
 
 
-def run(trial: Trial, folder: Path) -> Path | None:
+def run(trial: Trial, folder: Path, settings: Sequence[str] = ()) -> Path | None:
     """One trial; the path of its log if it failed."""
-    overrides = [*data_of(trial, folder), f"method={trial.method}", f"seed={trial.seed}"]
+    overrides = [*data_of(trial, folder), f"method={trial.method}", f"seed={trial.seed}", *settings]
     return run_trial(trial.run(folder), overrides)
 
 
@@ -137,24 +216,33 @@ def read(trials: Iterable[Trial], folder: Path) -> dict[Trial, dict]:
     return {t: json.loads(file.read_text()) for t, file in files.items() if file.is_file()}
 
 
-def write(out: Path, reports: Mapping[Trial, dict], data: Sequence[str], folder: Path) -> None:
+def write(kind: Kind, out: Path, reports: Mapping[Trial, dict], data: Sequence[str], folder: Path) -> None:
     """The page and its pictures."""
     if not reports:
         raise InputError(f"there is no finished trial in {folder}: run `make report` without --no-runs")
     figures = out.parent / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    page = [HEAD.format(command="make report", held_out=", ".join(HELD_OUT))]
+    page = [kind.head]
     for name in (d for d in data if any(t.data == d for t in reports)):
-        page.append(f"## {name}\n\n" + section(name, reports))
-        first = min((t for t in reports if t.data == name), key=lambda t: (t.method != "aligned", t.seed))
-        picture = first.run(folder) / "figures/energy_map.png"
-        if picture.is_file():
-            shrink(picture, figures / f"two_dimensions_{name}.png")
-            page.append(
-                f'<img src="figures/two_dimensions_{name}.png" width="760">\n\n'
-                f"`{first.method}`, seed {first.seed}: three log densities on one scale."
-            )
+        page.append(f"## {name}\n\n" + section(kind, name, reports))
+        for trial in shown(kind, name, reports):
+            picture = trial.run(folder) / f"figures/{kind.picture}.png"
+            if picture.is_file():
+                file = f"{out.stem}_{name}" + (f"_{trial.method}" if kind is IMAGES else "")
+                shrink(picture, figures / f"{file}.png")
+                page.append(
+                    f'<img src="figures/{file}.png" width="760">\n\n'
+                    f"`{trial.method}`, seed {trial.seed}: {kind.caption}."
+                )
     out.write_text("\n\n".join(page) + "\n")
+
+
+def shown(kind: Kind, data: str, reports: Mapping[Trial, dict]) -> list[Trial]:
+    """The first seed of the best method; of images, of every method."""
+    order = {method: place for place, method in enumerate(kind.methods)}
+    trials = sorted((t for t in reports if t.data == data), key=lambda t: (order.get(t.method, 99), t.seed))
+    firsts = list({t.method: t for t in reversed(trials)}.values())[::-1]
+    return firsts if kind is IMAGES else firsts[:1]
 
 
 def shrink(picture: Path, out: Path) -> None:
@@ -164,35 +252,22 @@ def shrink(picture: Path, out: Path) -> None:
     Image.open(picture).convert("RGB").quantize(96).save(out, optimize=True)
 
 
-HEAD = """\
-# Two dimensions: how far data, energy and generator agree
-
-Made by `{command}`. A trial is `make train DATA=… METHOD=… ARGS=seed=…`; the data are drawn anew
-with each seed, 10,000 points to train on. KL in nats, integrated on a grid; the generator's by 200,000
-samples with Miller and Madow's correction. "refined": the samples after 5 steps of MALA on the energy. Each
-cell is the mean over the seeds and, in brackets, the worst of them. Seconds are of training as a whole,
-on one thread of a shared machine.
-
-Held out, so that no setting was chosen by them: {held_out}.
-Their tables are drawn by `make draw` and read through `DATA=points`."""
-
-
-def section(data: str, reports: Mapping[Trial, dict]) -> str:
+def section(kind: Kind, data: str, reports: Mapping[Trial, dict]) -> str:
     """The table of one set."""
-    titles = " | ".join(title for title, _ in COLUMNS.values())
-    lines = [f"| | {titles} | seeds | steps | seconds |", "|---" * (len(COLUMNS) + 4) + "|"]
+    titles = " | ".join(title for title, _ in kind.columns.values())
+    lines = [f"| | {titles} | seeds | steps | seconds |", "|---" * (len(kind.columns) + 4) + "|"]
     methods = dict.fromkeys(t.method for t in reports if t.data == data)
     for method in methods:
         rows = [r for t, r in sorted(reports.items()) if (t.method, t.data) == (method, data)]
-        cells = [cell([r["metrics"].get(key) for r in rows], best) for key, (_, best) in COLUMNS.items()]
+        cells = [cell([r["metrics"].get(key) for r in rows], best) for key, (_, best) in kind.columns.items()]
         seconds = mean(r["seconds"] for r in rows)
         lines.append(
             f"| `{method}` | {' | '.join(cells)} | {len(rows)} | {rows[0]['step']} | {seconds:.0f} |"
         )
     yardsticks = [r["yardsticks"] for t, r in sorted(reports.items()) if t.data == data]
-    for key, title in YARDSTICKS.items():
+    for key, title in kind.yardsticks.items():
         rows = [y[key] for y in yardsticks if key in y]
-        cells = [cell([r.get(k) for r in rows[:1]], best) for k, (_, best) in COLUMNS.items()]
+        cells = [cell([r.get(k) for r in rows[:1]], best) for k, (_, best) in kind.columns.items()]
         lines.append(f"| {title} | {' | '.join(cells)} | 1 | | |")
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ def summary(run: Path) -> str:
     said = f"verdict  {report['verdict']}"
     if report["no_log_normalizer"]:
         said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
-    has_generator = "sliced_w2" in report["metrics"]
+    has_generator = bool({"sliced_w2", "energy_generated"} & report["metrics"].keys())
     after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run)
     return f"\n{head}\n\n{table(rows)}\n\n{said}\n\n{after}"
 

@@ -22,6 +22,14 @@ COLUMNS = {
     "energy_gap": "energy gap",
     "auc_data_generator": "AUC data|gen",
     "auc_data_energy": "AUC data|energy",
+    "frechet_lenet": "Fréchet, LeNet",
+    "recall_lenet": "recall, LeNet",
+    "frechet_inception": "FID",
+    "recall_inception": "recall, Incept.",
+    "class_smallest_share": "smallest class",
+    "class_kl": "KL of classes",
+    "mean_confidence": "confidence",
+    "nearest_train_ratio": "nearest ratio",
     "border_mass": "border mass",
 }
 WRITERS = (".npy", ".csv", ".parquet")
@@ -62,14 +70,15 @@ def read_metrics(run: Path) -> dict:
         ) from error
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, endings: Sequence[str] = WRITERS) -> None:
     """Refuse an output file that exists, whose folder does not, or whose ending is unknown.
 
     Raises:
         InputError: in these cases.
     """
-    if path.suffix not in WRITERS:
-        raise InputError(f"OUT={path} has an unknown ending: give one of {', '.join(WRITERS)}")
+    if path.suffix not in endings:
+        named = [ending or "a folder's name" for ending in endings]
+        raise InputError(f"OUT={path} has an unknown ending: give one of {', '.join(named)}")
     if path.exists():
         raise InputError(f"OUT={path} exists already and nothing is overwritten: name another file")
     if not path.parent.is_dir():

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from lightning import LightningDataModule
 from torch import Tensor
 
@@ -19,14 +19,14 @@ from energy_gan.randomness import random_generator
 
 
 class Batches:
-    """Endless shuffled batches of points in memory. Batch k is a function of (seed, k) alone.
+    """Endless shuffled batches of points in memory, or of mapped images. Batch k is a function of (seed, k).
 
     So a resumed run needs no saved position: it asks for batch k, whatever came before. Every
     epoch is a fresh permutation; the points left over at its end are dropped, since batch norm
     wants whole batches.
     """
 
-    def __init__(self, points: Float[Tensor, "N *S"], batch_size: int, seed: int, start: Callable[[], int]):
+    def __init__(self, points: Shaped[Tensor, "N *S"], batch_size: int, seed: int, start: Callable[[], int]):
         self.points, self.batch_size, self.seed, self.start = points, batch_size, seed, start
         self.per_epoch = len(points) // batch_size
 

@@ -135,7 +135,7 @@ class EnergyGAN(Method):
     def energy_terms(self, x: Points, latent: Float[Tensor, "N L"] | None) -> Terms:
         """Positive and negative phase (Eq. 7), the negatives as in Eq. 12."""
         negatives = self.negatives(self.energy, self.detached_draw(latent))
-        x = x.requires_grad_(self.penalty is not None)
+        x = x.detach().requires_grad_(self.penalty is not None)
         energies = self.energy(torch.cat([x, negatives.samples]))  # one pass for both phases
         energy_positive, energy_negative = energies.tensor_split([len(x)])
         self.last_negatives = negatives._replace(energies=energy_negative.detach())

@@ -1,0 +1,194 @@
+"""What a run on images shows: how good the samples are, what the energy makes of images, and pictures."""
+
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits, load_sample_images
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from energy_gan.callbacks import drawing
+from energy_gan.callbacks.report import Report
+from energy_gan.data.images import ImageData
+from energy_gan.metrics.features import (
+    Classifier,
+    checksum,
+    classifier_of,
+    inception_or_none,
+    write_atomically,
+)
+from energy_gan.metrics.images import ImageEvaluation, nearest_neighbours, yardsticks
+from energy_gan.model import Model, evaluating
+from energy_gan.samplers.annealed_importance import drift
+
+CURVES = (
+    "frechet_inception",
+    "frechet_lenet",
+    "recall_inception",
+    "recall_lenet",
+    "class_smallest_share",
+    "class_kl",
+    "energy_gap",
+    "energy_held_out",
+)
+SHOWN = 64
+RANKED = 2_000  # images whose energies are compared for the pictures
+DRIFTING = 500  # held-out images that MALA moves
+
+
+class ImageReport(Report):
+    """Images: Fréchet distances and recall in named features, the classes of samples, energies, pictures.
+
+    Inception's features are used where their weights can be had, and those of a small classifier where the
+    set has labels; without either there are energies and pictures alone.
+
+    Args:
+        features: the folder of trained classifiers and of statistics of real sets.
+        folder, every_n_steps, draw_every_n_steps, n_samples, n_samples_during, seed: as in `Report`; the two
+            numbers of samples at least 100. Numbers during training are of fewer samples, and so a little
+            greater, than the last.
+    """
+
+    curves = CURVES
+
+    def __init__(
+        self,
+        folder: str,
+        features: str = "data/features",
+        every_n_steps: int = 1000,
+        draw_every_n_steps: int = 1000,
+        n_samples: int = 10_000,
+        n_samples_during: int = 2_000,
+        seed: int = 0,
+    ):
+        if min(n_samples, n_samples_during) < 100:
+            raise ValueError(f"n_samples must be at least 100, got {min(n_samples, n_samples_during)}")
+        super().__init__(folder, every_n_steps, draw_every_n_steps, n_samples, n_samples_during, seed)
+        self.features = features
+
+    # ---- what
+
+    def prepare(self, data: ImageData) -> None:
+        """Take the data to measure against; train their classifier if there is none yet."""
+        self.data = data
+        self.classifier: Classifier | None = None
+        if data.labels is not None and data.classes and len(data.classes) > 1:
+            self.classifier = classifier_of(data, data.sources["train"].kind, self.features)
+        networks = [n for n in (self.classifier, inception_or_none()) if n is not None]
+        evaluation = partial(
+            ImageEvaluation,
+            data.points,
+            data.held_out,
+            networks,
+            data.labels,
+            self.classifier,
+            folder=self.features,
+        )
+        self.evaluation = evaluation(n_samples=self.n_samples)
+        self.quick = evaluation(n_samples=self.n_samples_during, n_neighbours=0)
+
+    def measure(self, model: Model, n_samples: int | None = None) -> dict[str, float]:
+        """Of the samples, and the mean energies of held-out images and samples."""
+        model.method.calibrate()
+        held_out = self.data.pixels(self.data.held_out[:RANKED])
+        numbers = {"energy_held_out": float(model.energy(held_out).mean())}
+        if n_samples is None:
+            numbers["drift"] = self._drift(model, held_out)
+        if not model.has_generator:
+            return numbers
+        images = model.sample(self.n_samples if n_samples is None else n_samples, self.seed)
+        numbers["energy_generated"] = float(model.energy(images).mean())
+        numbers["energy_gap"] = numbers["energy_generated"] - numbers["energy_held_out"]
+        return numbers | (self.evaluation if n_samples is None else self.quick).of(images)
+
+    def _drift(self, model: Model, held_out: Float[Tensor, "N C H W"]) -> float:
+        device = model.method.shift.device
+        u = self.data.standardise(held_out[:DRIFTING]).to(device)
+        with evaluating(model.method.energy) as energy:
+            fall = drift(energy, u, torch.Generator(device).manual_seed(self.seed))
+        by = f"by {abs(fall):.1f} standard deviations"
+        if abs(fall) < 1:
+            self.verdict = f"20 moves of MALA change the energy of held-out images little, {by}"
+        else:
+            self.verdict = (
+                "the energy is a critic, no density: 20 moves of MALA "
+                f"{'lower' if fall > 0 else 'raise'} the energy of held-out images {by}"
+            )
+        return fall
+
+    def yardsticks(self) -> dict[str, dict[str, float]]:
+        """Kept in the folder of features, under a name made of all that they depend on."""
+        if not self.evaluation.features:
+            return {}
+        facts = [checksum(self.data.points), checksum(self.data.held_out), self.n_samples]
+        facts += [network.fingerprint for network in self.evaluation.features]
+        path = Path(self.features) / f"yardsticks_{hashlib.sha256(str(facts).encode()).hexdigest()[:16]}.json"
+        if not path.is_file():
+            rows = json.dumps(yardsticks(self.evaluation), indent=1)
+            write_atomically(path, lambda part: part.write_text(rows))
+        return json.loads(path.read_text())
+
+    # ---- pictures
+
+    def figures(self, model: Model) -> dict[str, Figure]:
+        held_out = self.data.pixels(self.data.held_out[:RANKED])
+        sets = {"data": held_out}
+        figures = {}
+        if model.has_generator:
+            generated = sets["generator"] = model.sample(RANKED, self.seed)
+            title = f"{SHOWN} samples, the same latents throughout the run"
+            figures["samples"] = drawing.images({title: generated[:SHOWN].numpy()}, 16)
+            paths = model.interpolate(8, 9, self.seed).flatten(0, 1)
+            title = "left and right a sample each, between them a line in latent space"
+            figures["interpolation"] = drawing.images({title: paths.numpy()}, 9, width=6)
+            figures["samples_by_energy"] = self._by_energy(model, generated, "samples")
+            figures["nearest_neighbours"] = self._neighbours(generated[:10])
+        figures["held_out_by_energy"] = self._by_energy(model, held_out, "held-out images")
+        sets |= {"noise": torch.rand(held_out.shape, generator=torch.Generator().manual_seed(self.seed))}
+        sets |= other_images(self.data.shape, 500)
+        energies = {name: model.energy(x).numpy() for name, x in sets.items()}
+        figures["energy_histograms"] = drawing.energy_histograms(energies)
+        return figures
+
+    @staticmethod
+    def _by_energy(model: Model, images: Float[Tensor, "N C H W"], what: str) -> Figure:
+        order = model.energy(images).argsort()
+        middle = order[len(order) // 2 - 8 :]
+        rows = {
+            "lowest energy, the likeliest": order[:16],
+            "in the middle": middle[:16],
+            "highest": order[-16:],
+        }
+        return drawing.images({f"{what}: {name}": images[rank].numpy() for name, rank in rows.items()})
+
+    def _neighbours(self, samples: Float[Tensor, "N C H W"]) -> Figure:
+        nearest, _ = nearest_neighbours(samples, self.data.points, k=5)
+        found = self.data.pixels(self.data.points[nearest.flatten()]).unflatten(0, nearest.shape)
+        table = torch.cat([samples[:, None], found], 1).transpose(0, 1)  # a column for each sample
+        title = "top row samples, below each the training images nearest to it"
+        return drawing.images({title: table.flatten(0, 1).numpy()}, len(samples), width=6)
+
+
+def other_images(shape: tuple[int, ...], n: int) -> dict[str, Float[Tensor, "n C H W"]]:
+    """Real images of another kind that come with a dependency: scans of digits, pieces of photographs."""
+    channels, *size = shape
+    if channels == 1:
+        scans = torch.from_numpy(load_digits().images[:n]).float()[:, None] / 16
+        if tuple(size) == (8, 8):
+            return {"scikit-learn's digits, negative": 1 - scans}
+        return {"scikit-learn's digits": interpolate(scans, size=size, mode="bilinear").clamp(0, 1)}
+    rng, pieces = np.random.default_rng(0), []
+    photographs = load_sample_images().images
+    for k in range(n):
+        photograph = photographs[k % len(photographs)]
+        top, left = (
+            rng.integers(0, side - piece) for side, piece in zip(photograph.shape, size, strict=False)
+        )
+        pieces.append(photograph[top : top + size[0], left : left + size[1]])
+    return {"pieces of two photographs": torch.from_numpy(np.stack(pieces)).permute(0, 3, 1, 2).float() / 255}
