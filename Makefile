@@ -81,7 +81,7 @@ config: .venv/.made ## Print the composed config that `make train` would run
 
 .PHONY: test
 test: .venv/.made ## The tests, under 5 minutes on 2 cores
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: .venv/.made ## Style and names

@@ -89,8 +89,17 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     if not (CONF / f"data/{data}.yaml").is_file():
         return None  # Hydra then names the data sets there are
     shape = OmegaConf.to_container(OmegaConf.load(CONF / f"data/{data}.yaml"))["shape"]
-    recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in _kinds(shape))]
-    return next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
+    kinds = _kinds(shape)
+    recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
+    found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
+    if not found and kinds != ["points"] and method in options("method"):
+        able = sorted(
+            f.parent.name for f in CONF.glob("experiment/*/images.yaml") if f.parent.name != "default"
+        )
+        raise InputError(
+            f"method={method} is not made for images, as data={data} has: give {' or '.join(able)}"
+        )
+    return found
 
 
 def _kinds(shape: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """Every shipped config composes and builds; every mistake in one is a line that names the key."""
 
+import re
 import subprocess
 import sys
 from itertools import product
@@ -14,11 +15,14 @@ from energy_gan.compose import CONF, compose, options
 from energy_gan.errors import InputError
 from energy_gan.run import Run
 
-DATA = [name for name in options("data") if name != "points"]
+IMAGES = [
+    n for n in options("data") if re.search(r"^shape: \[[13], ", (CONF / f"data/{n}.yaml").read_text(), re.M)
+]
+DATA = [name for name in options("data") if name not in ("points", *IMAGES)]
 METHODS = list(options("method"))
 
 
-PAIRS = [*product(DATA, METHODS), ("points", "kim_bengio")]
+PAIRS = [*product(DATA, METHODS), ("points", "kim_bengio"), ("digits", "kim_bengio"), ("digits", "critic")]
 PAIRS.remove(("mixture", "exact_likelihood"))  # its grid is one of the plane
 
 
@@ -35,7 +39,8 @@ def test_every_method_builds_on_every_data_set(data, method, table):
     "file", sorted(CONF.glob("experiment/*/*.yaml")), ids=lambda f: f"{f.parent.name}/{f.stem}"
 )
 def test_every_experiment_composes(file):
-    config = compose([f"experiment={file.parent.name}/{file.stem}", "run_dir=run"])
+    data = ["data=digits"] if "images" in file.stem else []
+    config = compose([f"experiment={file.parent.name}/{file.stem}", "run_dir=run", *data])
     check(config)
     build(config["method"], "method")
 
@@ -58,6 +63,10 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
     [
         (["data=two_spirals"], "data=two_spirals is unknown: choose one of .*two_spiral"),
         (["method=vae"], "method=vae is unknown: choose one of aligned, .*kim_bengio"),
+        (
+            ["data=digits", "method=aligned"],
+            "method=aligned is not made for images, .*critic or gan",
+        ),
         (["data=points"], "data.path has no value: give data.path=VALUE"),
         (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),
         (

@@ -182,6 +182,12 @@ def test_recall_falls_with_lost_modes_and_precision_with_junk(rng):
     assert math.isnan(precision_and_recall(real, one_mode[:3])[1])
 
 
+def test_a_point_is_among_others_within_their_kth_neighbours():
+    real = torch.tensor([[0.0], [1], [3]])  # of second neighbours at 3, 2 and 3
+    fake = torch.tensor([[-3.1], [-2.9], [5.9], [6.1]])
+    assert precision_and_recall(real, fake, k=2)[0] == 0.5
+
+
 def test_class_numbers_by_hand():
     shares = torch.tensor([0.5, 0.25, 0.25, 0])
     rows = [[0.95, 0.05, 0, 0]] * 4 + [[0.05, 0.95, 0, 0]] * 1 + [[0, 0, 1.0, 0]] * 3 + [[0.4, 0.6, 0, 0]] * 2
@@ -491,9 +497,10 @@ def test_inception_is_found_where_torch_fidelity_would_put_it(hub, random_incept
     grey = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert (network.name, network(grey).shape) == ("inception", (2, 2048))
     torch.testing.assert_close(network(grey), network(grey.repeat(1, 3, 1, 1)))
-    torch.testing.assert_close(
-        network(grey), network.network((grey * 255).round().byte().repeat(1, 3, 1, 1))[0]
-    )
+    given = []
+    network.network.register_forward_pre_hook(lambda _, inputs: given.extend(inputs))
+    network(torch.tensor([0, 0.6 / 255, 1, 1.2]).reshape(1, 1, 2, 2))
+    assert given[0][0, 2].flatten().tolist() == [0, 1, 255, 255]
     assert not any(p.requires_grad for p in network.parameters())
 
 

@@ -114,7 +114,7 @@ class ImageReport(Report):
             fall = drift(energy, u, torch.Generator(device).manual_seed(self.seed))
         by = f"by {abs(fall):.1f} standard deviations"
         if abs(fall) < 1:
-            self.verdict = f"20 moves of MALA change the energy of held-out images little, {by}"
+            self.verdict = f"no sign of a mere critic: 20 moves of MALA change held-out images' energy {by}"
         else:
             self.verdict = (
                 "the energy is a critic, no density: 20 moves of MALA "
