@@ -146,7 +146,7 @@ class ImageReport(Report):
             figures["samples"] = drawing.images({title: generated[:SHOWN].numpy()}, 16)
             paths = model.interpolate(8, 9, self.seed).flatten(0, 1)
             title = "left and right a sample each, between them a line in latent space"
-            figures["interpolation"] = drawing.images({title: paths.numpy()}, 9, width=6)
+            figures["interpolation"] = drawing.images({title: paths.numpy()}, 9, width=6.0)
             figures["samples_by_energy"] = self._by_energy(model, generated, "samples")
             figures["nearest_neighbours"] = self._neighbours(generated[:10])
         figures["held_out_by_energy"] = self._by_energy(model, held_out, "held-out images")
@@ -172,7 +172,7 @@ class ImageReport(Report):
         found = self.data.pixels(self.data.points[nearest.flatten()]).unflatten(0, nearest.shape)
         table = torch.cat([samples[:, None], found], 1).transpose(0, 1)  # a column for each sample
         title = "top row samples, below each the training images nearest to it"
-        return drawing.images({title: table.flatten(0, 1).numpy()}, len(samples), width=6)
+        return drawing.images({title: table.flatten(0, 1).numpy()}, len(samples), width=6.0)
 
 
 def other_images(shape: tuple[int, ...], n: int) -> dict[str, Float[Tensor, "n C H W"]]:
