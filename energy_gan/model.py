@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 
 from energy_gan.errors import InputError
@@ -23,7 +23,7 @@ from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import init, run, tune
 from energy_gan.samplers.mala import MALA
 
-Array = Float[Tensor, "B *S"] | Float[np.ndarray, "B *S"]
+Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
 BATCH = 16_384
 T = TypeVar("T", bound=nn.Module)
 
@@ -71,10 +71,13 @@ class Model:
     def energy(self, x: Array) -> Float[Tensor, "B"]:
         """E(x), up to one unknown constant −log Z. Low is likely. Differentiable if x asks for it.
 
+        Images are in [0, 1], or uint8 from 0 to 255.
+
         Raises:
             InputError: x has another shape than the points trained on.
         """
-        x = torch.as_tensor(x, dtype=torch.float32, device=self.method.shift.device)
+        x = torch.as_tensor(x, device=self.method.shift.device)
+        x = x.float() / 255 if x.dtype == torch.uint8 and len(self.method.shape) == 3 else x.float()
         if x.shape[1:] != self.method.shape:
             raise InputError(
                 f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "

@@ -63,6 +63,8 @@ def test_energies_are_of_images_between_0_and_1(image_run):
     x = torch.rand(5, 1, 8, 8)
     u_energy = model.method.energy(2 * x - 1).detach()
     torch.testing.assert_close(model.energy(x), u_energy + 64 * np.log(0.5), rtol=1e-5, atol=1e-3)
+    pixels = (x * 255).byte()
+    torch.testing.assert_close(model.energy(pixels), model.energy(pixels.float() / 255))
     samples = model.sample(50)
     assert samples.min() >= 0
     assert samples.max() <= 1

@@ -84,7 +84,7 @@ IMAGES = Kind(
     data=("mnist",),
     held_out=(),
     methods=("critic", "gan", "kim_bengio"),
-    seeds=(0, 1, 2),
+    seeds=(1, 2, 3),  # settings were tried on seed 0
     columns={
         "frechet_lenet": ("Fréchet, LeNet", min),
         "recall_lenet": ("recall, LeNet", max),
@@ -129,7 +129,7 @@ def main() -> None:
     )
     parser.add_argument("--methods", nargs="+", help="(all of the kind)")
     parser.add_argument("--data", nargs="+", help="(all of the plane; of images mnist)")
-    parser.add_argument("--seeds", nargs="+", type=int, help="(0 to 4; of images 0 to 2)")
+    parser.add_argument("--seeds", nargs="+", type=int, help="(0 to 4; of images 1 to 3)")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="key=value", help="for every trial, as data.root=…"
     )
