@@ -541,6 +541,12 @@ def test_lsun(tmp_path):
         assert (data.points.permute(0, 2, 3, 1) == torch.tensor(colours)[:, None, None]).all()
         assert len(data.held_out) == 3
         assert len(data.decoded["held_out"].skipped) == 1
+    file = root / "bedroom_train_lmdb/data.mdb"
+    good = file.read_bytes()
+    file.write_bytes(good[:8192] + b"\xab" * (len(good) - 8192))  # all but the two pages that are opened
+    with pytest.raises(InputError, match=r"bedroom_train_lmdb is damaged or no lmdb \(mdb_cursor_get"):
+        LSUN(cache="another").setup()
+    file.write_bytes(good)
     (root / "bedroom_val_lmdb/data.mdb").write_bytes(b"x" * 9000)
     with pytest.raises(InputError, match="bedroom_val_lmdb is damaged or no lmdb"):
         LSUN().setup()

@@ -80,24 +80,32 @@ class _LSUN(Source):
                 str(self.folder), readonly=True, lock=False, readahead=False, meminit=False, create=False
             )
         except lmdb.Error as error:
-            raise InputError(
-                f"{self.folder.absolute()} is damaged or no lmdb ({error}): get it anew, see {PAGE}"
-            ) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(
+            f"{self.folder.absolute()} is damaged or no lmdb ({error}): get it anew, see {PAGE}"
+        )
 
     def __len__(self) -> int:
         return self.length
 
     def prepare(self) -> None:
         """Read the keys, blocks of them packed: 3 million take 120 MB instead of 300."""
+        import lmdb
+
         blocks, block = [], []
         with self._open() as environment, environment.begin() as transaction:
-            keys = transaction.cursor().iternext(values=False)
             text = f"Listing {self.kind} {self.split}"
-            for key in tqdm(keys, total=self.length, desc=text, unit=" keys", disable=None, leave=False):
-                block.append(key)
-                if len(block) == BLOCK:
-                    blocks.append(np.array(block))
-                    block = []
+            try:
+                keys = transaction.cursor().iternext(values=False)
+                for key in tqdm(keys, total=self.length, desc=text, unit=" keys", disable=None, leave=False):
+                    block.append(key)
+                    if len(block) == BLOCK:
+                        blocks.append(np.array(block))
+                        block = []
+            except lmdb.Error as error:
+                raise self._damaged(error) from error
         self.keys = np.concatenate([*blocks, np.array(block, dtype="S")])
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "C H W"]:
