@@ -13,6 +13,10 @@ OUT :=
 N :=
 SEED :=
 REFINE :=
+SAMPLER :=
+TRAIN :=
+SCORE :=
+RATE :=
 ARGS :=
 PY := .venv/bin/python
 
@@ -54,6 +58,14 @@ data: .venv/.made ## Decode the images of a set once: DATA=celeba ARGS='data.roo
 .PHONY: features
 features: .venv/.made ## Train the classifier that measures images of a labelled set: DATA=mnist
 	@$(PY) -m energy_gan.cli.features data=$(DATA) $(ARGS)
+
+.PHONY: detect
+detect: .venv/.made ## Find anomalies: TRAIN=normal.csv (or RUN=runs/…) SCORE=new.csv RATE=0.01 OUT=scores.csv
+	@$(PY) -m energy_gan.cli.detect $(if $(TRAIN),--train $(TRAIN)) $(if $(RUN),--run $(RUN)) $(if $(SCORE),--score $(SCORE)) $(if $(RATE),--rate $(RATE)) $(if $(OUT),--out $(OUT)) $(ARGS)
+
+.PHONY: anomaly
+anomaly: .venv/.made ## Anomalies of KDD Cup 99 over seeds, beside scikit-learn's detectors -> docs/anomaly.md
+	@$(PY) -m energy_gan.cli.anomaly $(ARGS)
 
 .PHONY: energy
 energy: .venv/.made ## Score points or images: RUN=runs/… INPUT=points.csv (images: a folder) VERSUS=others.csv OUT=energies.csv

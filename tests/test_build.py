@@ -18,7 +18,7 @@ from energy_gan.run import Run
 IMAGES = [
     n for n in options("data") if re.search(r"^shape: \[[13], ", (CONF / f"data/{n}.yaml").read_text(), re.M)
 ]
-DATA = [name for name in options("data") if name not in ("points", *IMAGES)]
+DATA = [name for name in options("data") if name not in ("points", "kddcup99", *IMAGES)]
 METHODS = list(options("method"))
 
 
