@@ -6,6 +6,7 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 """
 
 import math
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -106,14 +107,22 @@ def non_saturating(energies: Energies) -> Energies:
     return F.softplus(energies)
 
 
-def zero_centred_penalty(x: Points, energies: Energies) -> Scalar:
+def zero_centred_penalty(
+    x: Points, energies: Energies, reduction: Literal["per_sample", "per_pixel"] = "per_sample"
+) -> Scalar:
     """E ‖∇E(x⁺)‖², the squared norm over all numbers of a point, in float32 whatever the precision is.
 
     Reference: Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018),
-    https://arxiv.org/abs/1801.04406, equation 9 (there with weight γ/2).
+    https://arxiv.org/abs/1801.04406, equation 9 (there with weight γ/2); its "per_pixel" is the published
+    code of Maximum Entropy Generators (Kumar et al., 2019), https://arxiv.org/abs/1901.08508.
 
     Args:
         x: the points, with the graph from them to their energies.
+        reduction: "per_pixel" takes the norm over the first axis of a point alone, an image's channels,
+            and the mean over the pixels: 1/(H·W) of "per_sample". Of a point in a plane they are the same.
     """
+    if reduction not in ("per_sample", "per_pixel"):
+        raise ValueError(f"reduction must be 'per_sample' or 'per_pixel', got {reduction!r}")
     (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=True)
-    return gradient.float().flatten(1).square().sum(1).mean()
+    squares = gradient.float().square()
+    return (squares if reduction == "per_pixel" else squares.flatten(1)).sum(1).mean()
