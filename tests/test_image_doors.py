@@ -12,6 +12,7 @@ from conftest import QUICK
 from PIL import Image
 
 from energy_gan.build import load
+from energy_gan.cli.summary import summary
 from energy_gan.metrics import features
 
 SMALL = [
@@ -55,6 +56,11 @@ def test_a_run_on_images_leaves_numbers_and_pictures(image_run):
         "samples", "interpolation", "samples_by_energy", "held_out_by_energy", "nearest_neighbours",
         "energy_histograms", "curves",
     }  # fmt: skip
+
+
+def test_the_summary_says_what_to_do_with_images(image_run):
+    assert "INPUT=folder" in summary(image_run)
+    assert "N=1000 OUT=samples.png" in summary(image_run)
 
 
 def test_energies_are_of_images_between_0_and_1(image_run):

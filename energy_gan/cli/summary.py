@@ -9,9 +9,10 @@ from energy_gan.cli.tables import read_metrics, table
 NEXT = """\
 folder   {run}
 pictures {run}/figures/*.png
-next     make energy RUN={run} INPUT=points.csv OUT=energies.csv
+next     make energy RUN={run} INPUT={input} OUT=energies.csv
          make compare RUNS='{run} …'"""
-NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT=samples.csv"
+POINTS = {"input": "points.csv", "out": "samples.csv"}
+NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT={out}"
 
 NOT_INTEGRABLE = (
     "Not integrable by construction (no quadratic term, or unbounded features): log Z and all that rests "
@@ -37,7 +38,8 @@ def summary(run: Path) -> str:
     if report["no_log_normalizer"]:
         said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
     has_generator = bool({"sliced_w2", "energy_generated"} & report["metrics"].keys())
-    after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run)
+    files = {"input": "folder", "out": "samples.png"} if "energy_held_out" in report["metrics"] else POINTS
+    after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run, **files)
     return f"\n{head}\n\n{table(rows)}\n\n{said}\n\n{after}"
 
 
