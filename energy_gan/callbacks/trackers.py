@@ -18,7 +18,9 @@ class Wandb(WandbLogger):
         os.environ.setdefault("WANDB_SILENT", "true")
         mode = os.environ.get("WANDB_MODE", "offline")
         name = "/".join(Path(run_dir).parts[-3:])
-        super().__init__(project=project, name=name, save_dir=run_dir, offline=mode != "online", mode=mode)
+        # absolute, since W&B writes from a process of its own, which may have started in another folder
+        folder = str(Path(run_dir).absolute())
+        super().__init__(project=project, name=name, save_dir=folder, offline=mode != "online", mode=mode)
         self._wandb_init.pop("anonymous", None)  # W&B warns of it, whatever its value
 
     def finalize(self, status: str) -> None:
