@@ -20,11 +20,14 @@ from energy_gan.methods.base import Method
 from energy_gan.negatives.density import DensityNegatives
 from energy_gan.negatives.importance import ImportanceNegatives
 from energy_gan.randomness import random_generator
-from energy_gan.samplers.base import init, run, tune
+from energy_gan.samplers.base import Kernel, init, run, tune
+from energy_gan.samplers.latent import LatentChains, Trace
 from energy_gan.samplers.mala import MALA
 
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
 BATCH = 16_384
+CHAINS = 512  # of images at a time, whose gradients take memory
+TUNED = 256  # chains that find the step size
 T = TypeVar("T", bound=nn.Module)
 
 
@@ -117,20 +120,65 @@ class Model:
         if refine < 0:
             raise InputError(f"refine is a number of steps, at least 0, got {refine}")
         rng = random_generator(seed)
-        try:
-            latent = self.method.generator.prior.sample(n, rng)
-        except RuntimeError as error:  # torch has no class of its own for it on a CPU
-            raise InputError(
-                f"{n} samples do not fit in memory: draw fewer at a time, each with a seed"
-            ) from error
+        latent = self._latents(n, rng)
         with evaluating(self.method.generator) as generator, evaluating(self.method.energy) as energy:
-            u = _in_batches(lambda z: generator.draw(z, rng).samples, latent.to(self.method.shift.device))
+            u = _in_batches(lambda z: generator.draw(z, rng).samples, latent)
             if refine:
                 step_size = tune(MALA(), energy, u[:1000], rng=rng)
                 u = _in_batches(
                     lambda u: run(MALA(), energy, init(energy, u), step_size, refine, rng)[0].x, u
                 )
         return (u * self.method.scale + self.method.shift).cpu()
+
+    @torch.no_grad()
+    def sample_latent(
+        self,
+        n: int,
+        seed: int = 0,
+        kernel: Kernel | None = None,
+        n_steps: int = 100,
+        step_size: float | None = None,
+        temperature: float = 1.0,
+        with_prior: bool = True,
+    ) -> tuple[Float[Tensor, "n *S"], Trace]:
+        """n samples G(z), without output noise, whose z were drawn as by `sample` and then moved by chains.
+
+        The chains leave p(z) exp(−E(G(z)) / temperature) as it is, see `energy_gan.samplers.latent`. The
+        trace holds the mean energy, in the units of `energy`, and the acceptance rate along them.
+
+        Args:
+            kernel: MALA if None.
+            step_size: found on 256 of the chains if None, for the acceptance that suits the kernel.
+            with_prior: keep the term −log p(z); the published code has none.
+
+        Raises:
+            InputError: the method trained no generator or one whose latents hold bits, a number is out of
+                its range, or the chains run away.
+        """
+        if not self.has_generator:
+            raise InputError(
+                "this run trained an energy alone and has no latent space for a sampler to walk in: "
+                "train a method with a generator, METHOD=meg"
+            )
+        if n < 1 or n_steps < 1:
+            raise InputError(f"at least 1 sample and 1 step must be asked for, got {n} and {n_steps}")
+        if step_size is not None and not 0 < step_size < math.inf:
+            raise InputError(f"the step size must be positive and finite, got {step_size}")
+        rng = random_generator(seed)
+        with evaluating(self.method.generator) as generator, evaluating(self.method.energy) as energy:
+            chains = LatentChains(kernel or MALA(), energy, generator, temperature, with_prior)
+            latent = self._latents(n, rng)
+            if step_size is None:
+                more = self._latents(max(1, TUNED - n), rng)
+                step_size = chains.tune(torch.cat([latent, more])[:TUNED], rng)
+            parts = latent.split(BATCH if len(self.method.shape) == 1 else CHAINS)
+            runs = [chains.run(part, step_size, n_steps, rng) for part in parts]
+            u = torch.cat([_in_batches(generator, moved) for moved, _ in runs])
+        share = [len(part) / n for part in parts]
+        energies = sum(s * trace.energy for s, (_, trace) in zip(share, runs, strict=True))
+        rates = sum(s * trace.acceptance_rate for s, (_, trace) in zip(share, runs, strict=True))
+        x = (u * self.method.scale + self.method.shift).cpu()
+        return x, Trace(energies + self.method.scale.log().sum().cpu(), rates, step_size)
 
     @torch.no_grad()
     def interpolate(self, n: int, steps: int, seed: int = 0) -> Float[Tensor, "n steps *S"]:
@@ -187,6 +235,14 @@ class Model:
         log_weights = torch.cat([part.log_weights for part in parts]) - math.log(len(parts))
         log_scale = self.method.scale.log().sum()
         return (u * self.method.scale + self.method.shift).cpu(), (log_weights + log_scale).cpu()
+
+    def _latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n L"]:
+        try:
+            return self.method.generator.prior.sample(n, rng).to(self.method.shift.device)
+        except RuntimeError as error:  # torch has no class of its own for it on a CPU
+            raise InputError(
+                f"{n} samples do not fit in memory: draw fewer at a time, each with a seed"
+            ) from error
 
     def _energy(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B"]:
         with evaluating(self.method.energy) as energy:

@@ -160,6 +160,20 @@ def tile(images: Images, columns: int, gap: int = 1) -> Float[np.ndarray, "h w C
     return canvas.clip(0, 1)
 
 
+def chain(energy: Float[np.ndarray, "_"], acceptance_rate: Float[np.ndarray, "T"]) -> Figure:
+    """Mean energy and acceptance rate along chains; the energy has one number more, of their start."""
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(np.arange(len(energy)), energy, color=ENERGY, linewidth=1.5)
+    upper.set_ylabel("mean energy E(G(z)) (nats)")
+    lower.plot(np.arange(1, len(energy)), acceptance_rate, color=REFERENCE, linewidth=1.5)
+    lower.set(xlabel="step", ylabel="acceptance rate", ylim=(-0.02, 1.02))
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    return figure
+
+
 def _row(figure: Figure, n: int) -> list[Axes]:
     return list(figure.subplots(1, n, squeeze=False).flat)
 

@@ -2,14 +2,27 @@
 
 Points become a table, .csv, .npy or .parquet. Images become one picture, .png, a folder of pictures, for a
 name without an ending, or an array, .npy.
+
+With `--sampler mala` chains first walk in the generator's latent space towards low energies, and
+`<name of FILE>_chain.png` shows the energy and the acceptance rate along them. As in the code of Kumar et al.
+(2019), there with β = 0.01: `--no-prior --temperature 100 --step-size 0.01`.
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.tables import WRITERS, check_writable, write_table
 from energy_gan.cli.train import only_trust
+from energy_gan.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from energy_gan.model import Model
+
+STEPS = 100
 
 
 def main() -> None:
@@ -19,12 +32,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="(samples.csv, of images samples.png)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--refine", type=int, default=0, help="steps of MALA on the energy afterwards (0)")
+    chains = parser.add_argument_group("chains in latent space")
+    chains.add_argument("--sampler", choices=("langevin", "mala", "hmc"))
+    chains.add_argument("--steps", type=int, help=f"how many ({STEPS})")
+    chains.add_argument("--step-size", type=float, help="(found by trial, for a good acceptance rate)")
+    chains.add_argument("--temperature", type=float, help="by which energies are divided (1)")
+    chains.add_argument("--no-prior", action="store_true", help="leave −log p(z) out of the chains' target")
     parser.add_argument("trust", nargs="*", help="trust=[my_package], if the run needs classes of it")
     given = parser.parse_args()
     trust = only_trust(given.trust)
+    check_chains(given)
     endings = (*WRITERS, ".png", "")
     if given.out:
-        check_writable(given.out, endings)
+        check_outputs(given, given.out, endings)
 
     import numpy as np
 
@@ -34,12 +54,15 @@ def main() -> None:
     model = load(given.run, trust)
     are_images = len(model.method.shape) == 3
     out = given.out or Path("samples.png" if are_images else "samples.csv")
-    check_writable(out, endings)
+    check_outputs(given, out, endings)
     pictures = out.suffix not in WRITERS
     if pictures:
         require_images(model, given.run)
     n = given.n if given.n is not None else 64 if are_images else 1000
-    samples = model.sample(n, given.seed, given.refine)
+    if given.sampler:
+        samples, told = walk(model, n, given, chain_picture(out))
+    else:
+        samples, told = model.sample(n, given.seed, given.refine), ""
     if pictures and out.suffix:
         write_grid(out, samples, columns=max(1, round(n**0.5)))
     elif pictures:
@@ -48,7 +71,60 @@ def main() -> None:
         np.save(out, samples.numpy())
     else:
         write_table(out, samples.flatten(1).numpy(), model.columns)
-    print(f"{n} samples of {given.run}, in the data's own units -> {out}")
+    print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
+
+
+def check_chains(given: argparse.Namespace) -> None:
+    """InputError where settings of the chains are given without chains, or chains twice."""
+    settings = {
+        "--steps": given.steps is not None,
+        "--step-size": given.step_size is not None,
+        "--temperature": given.temperature is not None,
+        "--no-prior": given.no_prior,
+    }
+    named = [name for name, is_given in settings.items() if is_given]
+    if named and not given.sampler:
+        raise InputError(f"{named[0]} is of chains and there are none: give --sampler langevin, mala or hmc")
+    if given.sampler and given.refine:
+        raise InputError(
+            f"--sampler {given.sampler} walks in latent space and --refine {given.refine} among the points: "
+            "give one of them"
+        )
+
+
+def check_outputs(given: argparse.Namespace, out: Path, endings: tuple[str, ...]) -> None:
+    check_writable(out, endings)
+    if given.sampler:
+        check_writable(chain_picture(out), (".png",))
+
+
+def chain_picture(out: Path) -> Path:
+    return out.with_name(f"{out.stem}_chain.png")
+
+
+def walk(model: "Model", n: int, given: argparse.Namespace, picture: Path) -> tuple["Tensor", str]:
+    """Samples from chains in latent space, drawn along their way, and what to tell of them."""
+    from energy_gan.callbacks.drawing import chain
+    from energy_gan.samplers.hmc import HMC
+    from energy_gan.samplers.langevin import Langevin
+    from energy_gan.samplers.mala import MALA
+
+    kernel = {"langevin": Langevin, "mala": MALA, "hmc": HMC}[given.sampler]()
+    samples, trace = model.sample_latent(
+        n,
+        given.seed,
+        kernel,
+        n_steps=given.steps if given.steps is not None else STEPS,
+        step_size=given.step_size,
+        temperature=given.temperature if given.temperature is not None else 1.0,
+        with_prior=not given.no_prior,
+    )
+    chain(trace.energy.numpy(), trace.acceptance_rate.numpy()).savefig(picture, dpi=110)
+    told = (
+        f"\n{given.sampler}: mean energy {trace.energy[0]:.3f} -> {trace.energy[-1]:.3f}, acceptance rate "
+        f"{trace.acceptance_rate.mean():.2f}, step size {trace.step_size:.3g} -> {picture}"
+    )
+    return samples, told
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ class Prior(nn.Module, ABC):
     def from_uniform(self, u: Float[Tensor, "B K"]) -> Latents:
         """Latents of law p(z) from u ~ U(0, 1)^K, K = `n_uniform`."""
 
+    @abstractmethod
+    def log_prob(self, latent: Latents) -> Energies:
+        """log p(z)."""
+
     @property
     def n_uniform(self) -> int:
         """How many uniform numbers a latent is made from."""
@@ -71,6 +75,11 @@ class UniformPrior(Prior):
     def from_uniform(self, u: Float[Tensor, "B K"]) -> Latents:
         return 2 * u - 1
 
+    def log_prob(self, latent: Latents) -> Energies:
+        """−K log 2 in the box [−1, 1]ᴷ, −∞ outside."""
+        inside = (latent.abs() <= 1).all(1)
+        return latent.new_zeros(len(latent)).masked_fill(~inside, -math.inf) - self.latent_dim * math.log(2)
+
 
 class NormalPrior(Prior):
     """z ~ N(0, I)."""
@@ -82,6 +91,9 @@ class NormalPrior(Prior):
 
     def from_uniform(self, u: Float[Tensor, "B K"]) -> Latents:
         return torch.special.ndtri(u.clamp(1e-7, 1 - 1e-7))
+
+    def log_prob(self, latent: Latents) -> Energies:
+        return -0.5 * (latent.square().sum(1) + self.latent_dim * math.log(2 * math.pi))
 
 
 @lru_cache(maxsize=4)
