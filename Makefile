@@ -44,8 +44,8 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
 
 .PHONY: sample
-sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder) SEED=0 REFINE=(MALA steps)
-	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE))
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder) SEED=0 REFINE=(MALA steps) SAMPLER=(mala, hmc, langevin: in latent space)
+	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(ARGS)
 
 .PHONY: interpolate
 interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
