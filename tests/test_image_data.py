@@ -21,7 +21,7 @@ from PIL import Image
 from energy_gan.build import build, check
 from energy_gan.compose import compose
 from energy_gan.data import cache, images
-from energy_gan.data.cache import ArraySource, Source, decode_once
+from energy_gan.data.cache import decode_once
 from energy_gan.data.celeba import CelebA
 from energy_gan.data.cifar10 import CIFAR10
 from energy_gan.data.digits import Digits
@@ -29,11 +29,15 @@ from energy_gan.data.folder import Folder, find_images
 from energy_gan.data.images import read_image
 from energy_gan.data.lsun import LSUN
 from energy_gan.data.mnist import MNIST, FashionMNIST
+from energy_gan.data.source import ArraySource, Source
 from energy_gan.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
 SHAPE = (3, 8, 8)
-IMAGE_SETS = ["digits", "mnist", "fashion_mnist", "kmnist", "cifar10", "celeba", "lsun_bedroom", "folder"]
+IMAGE_SETS = [
+    "digits", "mnist", "fashion_mnist", "kmnist", "stacked_mnist", "cifar10", "celeba", "lsun_bedroom",
+    "folder",
+]  # fmt: skip
 Usage = namedtuple("Usage", "total used free")
 
 

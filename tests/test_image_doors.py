@@ -13,7 +13,7 @@ from PIL import Image
 
 from energy_gan.build import load
 from energy_gan.cli.summary import summary
-from energy_gan.metrics import features
+from energy_gan.metrics import inception
 
 SMALL = [
     "callbacks.report.n_samples=300",
@@ -31,7 +31,7 @@ def image_run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("images")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "_downloaded", lambda url, path: False)
+        patch.setattr(inception, "_downloaded", lambda url, path: False)
         patch.setattr(torch.hub, "get_dir", lambda: str(folder / "hub"))
         given = [f"run_dir='{folder / 'run'}'", f"callbacks.report.features='{folder / 'features'}'"]
         run = Run(compose(["data=digits", *given, *QUICK, *SMALL]))

@@ -15,17 +15,11 @@ from torch import nn
 from torch.distributions import MultivariateNormal
 
 from energy_gan.errors import InputError
+from energy_gan.metrics import classifier as classifier_module
 from energy_gan.metrics import features as features_module
-from energy_gan.metrics.features import (
-    Classifier,
-    FeatureNetwork,
-    Inception,
-    checksum,
-    classifier_of,
-    classifier_path,
-    inception_or_none,
-    train_classifier,
-)
+from energy_gan.metrics import inception
+from energy_gan.metrics.classifier import Classifier, classifier_of, classifier_path, train_classifier
+from energy_gan.metrics.features import FeatureNetwork, checksum
 from energy_gan.metrics.frechet import (
     FrechetDistance,
     Statistics,
@@ -40,6 +34,7 @@ from energy_gan.metrics.images import (
     precision_and_recall,
     yardsticks,
 )
+from energy_gan.metrics.inception import Inception, inception_or_none
 from energy_gan.metrics.ppca import PPCAMixture
 
 
@@ -421,7 +416,7 @@ def test_a_classifier_is_trained_once_and_again_for_other_images(digits, tmp_pat
     path = classifier_path("digits", tmp_path)
     assert torch.load(path, weights_only=True)["classes"] == data.classes
     with monkeypatch.context() as patch:
-        patch.setattr(features_module, "train_classifier", lambda *_, **__: pytest.fail("trained again"))
+        patch.setattr(classifier_module, "train_classifier", lambda *_, **__: pytest.fail("trained again"))
         again = classifier_of(data, "digits", tmp_path, epochs=2)
     assert again.fingerprint == first.fingerprint
     assert float(again.accuracy) == float(first.accuracy)
@@ -471,7 +466,7 @@ def random_inception(tmp_path_factory):
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     hub = tmp_path_factory.mktemp("hub")
-    path = hub / "checkpoints" / features_module._weights_name()
+    path = hub / "checkpoints" / inception._weights_name()
     path.parent.mkdir()
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
         patch.setattr(
@@ -486,7 +481,7 @@ def random_inception(tmp_path_factory):
 @pytest.fixture
 def hub(tmp_path):
     before = torch.hub.get_dir()
-    features_module._warn_once.cache_clear()
+    inception._warn_once.cache_clear()
     yield lambda folder: torch.hub.set_dir(str(folder))
     torch.hub.set_dir(before)
 

@@ -9,7 +9,7 @@ from torch.distributions import Normal
 from energy_gan.data.density import Density
 from energy_gan.metrics.alignment import SampleDivergence, kl_divergence, total_variation
 from energy_gan.metrics.distances import SlicedWasserstein
-from energy_gan.metrics.modes import HighDensityShare, SmallestModeShare
+from energy_gan.metrics.modes import HighDensityShare, ModeShares
 from energy_gan.metrics.points import PointEvaluation
 from energy_gan.metrics.yardsticks import GaussianEstimate, KernelEstimate
 from energy_gan.quadrature import Grid
@@ -145,15 +145,17 @@ def test_a_law_has_its_own_high_density_share():
 
 
 def test_mode_shares_are_relative_to_the_true_ones_and_a_lost_mode_is_0():
-    smallest = SmallestModeShare(PAIR.modes, PAIR.mode_shares)
-    smallest.update(PAIR.sample(50_000, rng()))
-    assert smallest.compute().item() == pytest.approx(1, abs=0.03)
-    smallest.reset()
-    smallest.update(PAIR.means.repeat(10, 1))  # half and half, where a quarter and three are true
-    assert smallest.compute().item() == pytest.approx(0.5 / 0.75)
-    smallest.reset()
-    smallest.update(PAIR.means[1:].repeat(10, 1))
-    assert smallest.compute().item() == 0
+    shares = ModeShares(PAIR.modes, PAIR.mode_shares)
+    for samples, smallest, covered in (
+        (PAIR.sample(50_000, rng()), pytest.approx(1, abs=0.03), 2),
+        (PAIR.means.repeat(10, 1), pytest.approx(0.5 / 0.75), 2),  # a quarter and three are true
+        (PAIR.means[[0] * 3 + [1] * 7], pytest.approx(0.7 / 0.75), 2),
+        (PAIR.means[[0] * 7 + [1] * 3], pytest.approx(0.3 / 0.75), 1),
+        (PAIR.means[1:].repeat(10, 1), 0, 1),
+    ):
+        shares.reset()
+        shares.update(samples)
+        assert shares.compute() == {"smallest_mode": smallest, "modes_covered": covered}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_mode_shares_are_relative_to_the_true_ones_and_a_lost_mode_is_0():
         SampleDivergence(BOX, BOX.log_masses(PAIR.log_prob)),
         SlicedWasserstein(PAIR.sample(700, rng(1))),
         HighDensityShare(PAIR.log_prob, PAIR.sample(700, rng(1))),
-        SmallestModeShare(PAIR.modes, PAIR.mode_shares),
+        ModeShares(PAIR.modes, PAIR.mode_shares),
     ],
     ids=lambda metric: type(metric).__name__,
 )
@@ -235,7 +237,7 @@ def test_copies_of_points_do_not_shrink_the_bandwidth():
 # ---- the table
 
 ENERGY = {"log_normalizer", "border_mass", "held_out_log_likelihood"}
-SAMPLES = {"hdr99", "smallest_mode", "sliced_w2", "tv_data_generator"}
+SAMPLES = {"hdr99", "smallest_mode", "modes_covered", "sliced_w2", "tv_data_generator"}
 BOTH = {"kl_generator_energy", "tv_generator_energy", "energy_gap"}
 DATA = {"kl_data_energy", "tv_data_energy"}
 

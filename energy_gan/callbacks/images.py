@@ -15,15 +15,13 @@ from torch.nn.functional import interpolate
 
 from energy_gan.callbacks import drawing
 from energy_gan.callbacks.report import Report
-from energy_gan.data.images import ImageData
-from energy_gan.metrics.features import (
-    Classifier,
-    checksum,
-    classifier_of,
-    inception_or_none,
-    write_atomically,
-)
+from energy_gan.data.images import ImageData, viewable
+from energy_gan.data.stacked_mnist import StackedMNIST
+from energy_gan.metrics.classifier import Classifier, classifier_of
+from energy_gan.metrics.digit_modes import DigitModes, StackedFeatures
+from energy_gan.metrics.features import FeatureNetwork, checksum, write_atomically
 from energy_gan.metrics.images import ImageEvaluation, nearest_neighbours, yardsticks
+from energy_gan.metrics.inception import inception_or_none
 from energy_gan.model import Model, evaluating
 from energy_gan.samplers.annealed_importance import drift
 
@@ -34,6 +32,8 @@ CURVES = (
     "recall_lenet",
     "class_smallest_share",
     "class_kl",
+    "modes_during",
+    "modes_kl_during",
     "energy_gap",
     "energy_held_out",
 )
@@ -46,7 +46,9 @@ class ImageReport(Report):
     """Images: Fréchet distances and recall in named features, the classes of samples, energies, pictures.
 
     Inception's features are used where their weights can be had, and those of a small classifier where the
-    set has labels; without either there are energies and pictures alone.
+    set has labels; without either there are energies and pictures alone. The modes of stacked digits are
+    counted: at the end `modes` and the others of `metrics/digit_modes.py`, of as many samples as the data
+    say, and during training the same of fewer, `modes_during` …, which are not to be compared with them.
 
     Args:
         features: the folder of trained classifiers and of statistics of real sets.
@@ -78,9 +80,18 @@ class ImageReport(Report):
         """Take the data to measure against; train their classifier if there is none yet."""
         self.data = data
         self.classifier: Classifier | None = None
+        self.modes: DigitModes | None = None
+        networks: list[FeatureNetwork] = []
         if data.labels is not None and data.classes and len(data.classes) > 1:
             self.classifier = classifier_of(data, data.sources["train"].kind, self.features)
-        networks = [n for n in (self.classifier, inception_or_none()) if n is not None]
+            networks.append(self.classifier)
+        if isinstance(data, StackedMNIST):
+            digits = classifier_of(data.single, data.single.kind, self.features)
+            shares = data.modes.bincount(minlength=data.n_modes).double() / data.n_points
+            self.modes = DigitModes(digits, shares, data.n_counted)
+            networks.append(StackedFeatures(digits, data.digits))
+        if data.shape[0] in (1, 3) and (inception := inception_or_none()) is not None:
+            networks.append(inception)
         evaluation = partial(
             ImageEvaluation,
             data.points,
@@ -105,7 +116,13 @@ class ImageReport(Report):
         images = model.sample(self.n_samples if n_samples is None else n_samples, self.seed)
         numbers["energy_generated"] = float(model.energy(images).mean())
         numbers["energy_gap"] = numbers["energy_generated"] - numbers["energy_held_out"]
-        return numbers | (self.evaluation if n_samples is None else self.quick).of(images)
+        numbers |= (self.evaluation if n_samples is None else self.quick).of(images)
+        if self.modes and n_samples is None:
+            numbers |= self.modes(model.sample, self.seed)
+        elif self.modes:
+            found = self.modes(model.sample, self.seed, n_samples)
+            numbers |= {f"{name}_during": number for name, number in found.items()}
+        return numbers
 
     def _drift(self, model: Model, held_out: Float[Tensor, "N C H W"]) -> float:
         device = model.method.shift.device
@@ -128,10 +145,14 @@ class ImageReport(Report):
             return {}
         facts = [checksum(self.data.points), checksum(self.data.held_out), self.n_samples]
         facts += [network.fingerprint for network in self.evaluation.features]
+        facts += [self.modes.n_samples, self.data.n_points] if self.modes else []
         path = Path(self.features) / f"yardsticks_{hashlib.sha256(str(facts).encode()).hexdigest()[:16]}.json"
         if not path.is_file():
-            rows = json.dumps(yardsticks(self.evaluation), indent=1)
-            write_atomically(path, lambda part: part.write_text(rows))
+            rows = yardsticks(self.evaluation)
+            if self.modes:
+                rows["held-out data"] |= self.modes(self.data.draw)
+            text = json.dumps(rows, indent=1)
+            write_atomically(path, lambda part: part.write_text(text))
         return json.loads(path.read_text())
 
     # ---- pictures
@@ -143,10 +164,10 @@ class ImageReport(Report):
         if model.has_generator:
             generated = sets["generator"] = model.sample(RANKED, self.seed)
             title = f"{SHOWN} samples, the same latents throughout the run"
-            figures["samples"] = drawing.images({title: generated[:SHOWN].numpy()}, 16)
+            figures["samples"] = drawing.images({title: viewable(generated[:SHOWN]).numpy()}, 16)
             paths = model.interpolate(8, 9, self.seed).flatten(0, 1)
             title = "left and right a sample each, between them a line in latent space"
-            figures["interpolation"] = drawing.images({title: paths.numpy()}, 9, width=6.0)
+            figures["interpolation"] = drawing.images({title: viewable(paths).numpy()}, 9, width=6.0)
             figures["samples_by_energy"] = self._by_energy(model, generated, "samples")
             figures["nearest_neighbours"] = self._neighbours(generated[:10])
         figures["held_out_by_energy"] = self._by_energy(model, held_out, "held-out images")
@@ -165,19 +186,26 @@ class ImageReport(Report):
             "in the middle": middle[:16],
             "highest": order[-16:],
         }
-        return drawing.images({f"{what}: {name}": images[rank].numpy() for name, rank in rows.items()})
+        return drawing.images(
+            {f"{what}: {name}": viewable(images[rank]).numpy() for name, rank in rows.items()}
+        )
 
     def _neighbours(self, samples: Float[Tensor, "N C H W"]) -> Figure:
         nearest, _ = nearest_neighbours(samples, self.data.points, k=5)
         found = self.data.pixels(self.data.points[nearest.flatten()]).unflatten(0, nearest.shape)
         table = torch.cat([samples[:, None], found], 1).transpose(0, 1)  # a column for each sample
         title = "top row samples, below each the training images nearest to it"
-        return drawing.images({title: table.flatten(0, 1).numpy()}, len(samples), width=6.0)
+        return drawing.images({title: viewable(table.flatten(0, 1)).numpy()}, len(samples), width=6.0)
 
 
 def other_images(shape: tuple[int, ...], n: int) -> dict[str, Float[Tensor, "n C H W"]]:
-    """Real images of another kind that come with a dependency: scans of digits, pieces of photographs."""
+    """Real images of another kind that come with a dependency: scans of digits, pieces of photographs.
+
+    None for other than 1 or 3 channels.
+    """
     channels, *size = shape
+    if channels not in (1, 3):
+        return {}
     if channels == 1:
         scans = torch.from_numpy(load_digits().images[:n]).float()[:, None] / 16
         if tuple(size) == (8, 8):

@@ -8,8 +8,10 @@ run was trained on.
 """
 
 import argparse
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.tables import check_writable, write_table
@@ -60,11 +62,6 @@ def score_points(model, given: argparse.Namespace) -> None:
 def score_images(model, given: argparse.Namespace) -> None:
     """A table of the energies of all images below a folder."""
     import pandas as pd
-    import torch
-    from tqdm import tqdm
-
-    from energy_gan.data.folder import find_images
-    from energy_gan.data.images import read_image
 
     root = Path(given.input)
     if not root.is_dir():
@@ -75,26 +72,57 @@ def score_images(model, given: argparse.Namespace) -> None:
         raise InputError(
             "of images there is a table, .csv or .parquet, without --versus: a row for each file"
         )
-    names, _ = find_images(root)
     energies, bad = {}, []
-    for first in tqdm(range(0, len(names), 256), unit="batch", disable=len(names) < 1000):
-        images = {}
-        for name in names[first : first + 256]:
-            try:
-                images[name] = torch.from_numpy(read_image(root / name, model.method.shape, "centre"))
-            except Exception as error:  # Pillow raises whatever the damaged bytes lead to
-                bad.append(f"{name} ({error})")
-        if images:
-            x = torch.stack(list(images.values())).float() / 255
-            energies |= zip(images, model.energy(x).tolist(), strict=True)
-    if not energies:
-        raise InputError(f"there is no image that can be read in {root.absolute()}: give a folder of images")
+    for names, x in folder_batches(root, model.method.shape, "centre", bad):
+        energies |= zip(names, model.energy(x).tolist(), strict=True)
     frame = pd.DataFrame({"file": energies.keys(), "energy": energies.values()}).sort_values("energy")
     if given.out.suffix == ".csv":
         frame.to_csv(given.out, index=False)
     else:
         frame.to_parquet(given.out, index=False)
     print(f"energies of {len(frame)} images of {root} -> {given.out}")
+    warn_of(bad)
+
+
+def folder_batches(
+    root: Path, shape: Sequence[int], crop: str, bad: list[str], most: int | None = None
+) -> Iterator[tuple[list[str], Any]]:
+    """Names and images, (n, C, H, W) in [0, 1], of all images below a folder, or of a random choice of them.
+
+    Args:
+        bad: gets what cannot be read.
+        most: how many there are to be, all if None.
+
+    Raises:
+        InputError: not one of them can.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from energy_gan.data.folder import find_images
+    from energy_gan.data.images import read_image
+
+    names, _ = find_images(root)
+    if most is not None and most < len(names):
+        names = random.Random(0).sample(names, most)
+    for first in tqdm(range(0, len(names), 256), unit="batch", disable=len(names) < 1000):
+        images = {}
+        for name in names[first : first + 256]:
+            try:
+                images[name] = torch.from_numpy(read_image(root / name, shape, crop))
+            except Exception as error:  # Pillow raises whatever the damaged bytes lead to
+                bad.append(f"{name} ({error})")
+        if images:
+            yield list(images), torch.stack(list(images.values())).float() / 255
+    if len(bad) == len(names):
+        first = f", the first is {bad[0]}" if bad else ""
+        raise InputError(
+            f"there is no image that can be read in {root.absolute()}{first}: give a folder of images"
+        )
+
+
+def warn_of(bad: Sequence[str]) -> None:
+    """Print which files could not be read, the first ten by name."""
     if bad:
         print(f"{len(bad)} files could not be read: {'; '.join(bad[:10])}{'; …' * (len(bad) > 10)}")
 

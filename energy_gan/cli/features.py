@@ -29,7 +29,7 @@ def main() -> None:
 
 def classifier_line(data, name: str, folder: str) -> str:
     """Train or find the classifier of a data module; what was reached and where it is kept."""
-    from energy_gan.metrics.features import classifier_of, classifier_path
+    from energy_gan.metrics.classifier import classifier_of, classifier_path
 
     data.prepare_data()
     data.setup()

@@ -1,4 +1,4 @@
-"""Images as files: what the doors write."""
+"""Images as files: what the doors write. Of four channels the fourth stands beside the others, in grey."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.utils import save_image
 
+from energy_gan.data.images import viewable
 from energy_gan.errors import InputError
 from energy_gan.model import Model
 
@@ -15,7 +16,7 @@ Images = Float[Tensor, "N C H W"]  # values from 0 to 1
 
 def require_images(model: Model, run: Path) -> None:
     """InputError where a run's samples are not images."""
-    if len(model.method.shape) != 3 or model.method.shape[0] not in (1, 3):
+    if len(model.method.shape) != 3 or model.method.shape[0] not in (1, 3, 4):
         raise InputError(
             f"RUN={run} was trained on points of {model.dimension} numbers, which are no images: "
             "give OUT=samples.csv, .npy or .parquet"
@@ -24,9 +25,8 @@ def require_images(model: Model, run: Path) -> None:
 
 def write_grid(path: Path, images: Images, columns: int) -> None:
     """All images in one picture, row by row, each enlarged to at least 28 pixels."""
-    enlarged = images.repeat_interleave(factor := max(1, 28 // images.shape[2]), 2).repeat_interleave(
-        factor, 3
-    )
+    factor = max(1, 28 // images.shape[2])
+    enlarged = viewable(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     save_image(enlarged.clamp(0, 1), path, nrow=columns, padding=2, pad_value=1)
 
 
@@ -34,5 +34,5 @@ def write_each(folder: Path, images: Images) -> None:
     """One .png for each image: 00000.png, 00001.png, …"""
     folder.mkdir()
     width = max(5, len(str(len(images) - 1)))
-    for number, image in enumerate(torch.clamp(images, 0, 1)):
+    for number, image in enumerate(torch.clamp(viewable(images), 0, 1)):
         save_image(image, folder / f"{number:0{width}d}.png")

@@ -19,6 +19,8 @@ COLUMNS = {
     "sliced_w2": "sliced W2",
     "hdr99": "in 99% region",
     "smallest_mode": "smallest mode",
+    "modes": "modes found",
+    "modes_kl": "KL of modes",
     "energy_gap": "energy gap",
     "auc_data_generator": "AUC data|gen",
     "auc_data_energy": "AUC data|energy",

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float, Shaped
 from lightning import LightningDataModule
 from torch import Tensor
@@ -23,7 +24,7 @@ class Batches:
 
     So a resumed run needs no saved position: it asks for batch k, whatever came before. Every
     epoch is a fresh permutation; the points left over at its end are dropped, since batch norm
-    wants whole batches.
+    wants whole batches. Of several processes that train together, each takes its slice of the batch.
     """
 
     def __init__(self, points: Shaped[Tensor, "N *S"], batch_size: int, seed: int, start: Callable[[], int]):
@@ -31,13 +32,16 @@ class Batches:
         self.per_epoch = len(points) // batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor]]:
+        together = dist.is_available() and dist.is_initialized()
+        rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+        size = self.batch_size // processes
         step, epoch = self.start(), None
         while True:
             if epoch != step // self.per_epoch:
                 epoch = step // self.per_epoch
                 order = torch.randperm(len(self.points), generator=random_generator(self.seed, 1, epoch))
-            first = step % self.per_epoch * self.batch_size
-            yield (self.points[order[first : first + self.batch_size]],)
+            first = step % self.per_epoch * self.batch_size + rank * size
+            yield (self.points[order[first : first + size]],)
             step += 1
 
 
@@ -52,7 +56,8 @@ class DataModule(LightningDataModule, ABC):
 
     Args:
         shape: of one point; read elsewhere in a config as ${data.shape}.
-        batch_size: points in a batch, at least 2; all of them where there are fewer.
+        batch_size: points in a batch, of all processes together, at least 2; all there are where that is
+            fewer.
         seed: of the draw, the split and the order of the batches.
     """
 

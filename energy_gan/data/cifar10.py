@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torchvision import datasets
 
-from energy_gan.data.cache import ArraySource
 from energy_gan.data.images import ImageData, Split, labelled, require_files, require_one_of
+from energy_gan.data.source import ArraySource
 from energy_gan.errors import InputError
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from energy_gan.data.cache import ArraySource
 from energy_gan.data.images import ImageData, Split, require_one_of
+from energy_gan.data.source import ArraySource
 
 
 class Digits(ImageData):

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from energy_gan.data.cache import OnError, Source, fingerprint
+from energy_gan.data.cache import OnError
 from energy_gan.data.images import ImageData, Split, read_image
+from energy_gan.data.source import Source, fingerprint
 from energy_gan.errors import InputError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")

@@ -21,7 +21,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from energy_gan.data.base import Batches, DataModule
-from energy_gan.data.cache import ArraySource, Decoded, OnError, Source, decode_once
+from energy_gan.data.cache import Decoded, OnError, decode_once
+from energy_gan.data.source import ArraySource, Source
 from energy_gan.errors import InputError
 
 Split = Literal["train", "held_out"]
@@ -52,6 +53,7 @@ class ImageData(DataModule):
     """
 
     in_memory = False  # whether the images are read as one array
+    channels: Sequence[int] = (1, 3)  # how many an image may have
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class ImageData(DataModule):
         on_error: OnError,
     ):
         super().__init__(shape, batch_size, seed)
-        if len(shape) != 3 or shape[0] not in (1, 3) or min(shape[1:]) < SMALLEST:
+        if len(shape) != 3 or shape[0] not in self.channels or min(shape[1:]) < SMALLEST:
             raise ValueError(
                 f"shape must be [C, H, W] with C 1 (grey) or 3 (colour), H and W at least {SMALLEST}, "
                 f"got {list(shape)}"
@@ -139,6 +141,15 @@ class ImageData(DataModule):
 
     def on_after_batch_transfer(self, batch: tuple[Tensor], dataloader_idx: int) -> tuple[Tensor]:
         return (self.standardise(batch[0]),)
+
+
+def viewable(images: Float[Tensor, "N C H W"]) -> Float[Tensor, "N _ H _"]:
+    """Images that a picture can show: of over 3 channels the first are colours, the rest grey beside them."""
+    n_channels = images.shape[1]
+    if n_channels in (1, 3):
+        return images
+    beside = [images[:, c : c + 1].expand(-1, 3, -1, -1) for c in range(3, n_channels)]
+    return torch.cat([images[:, :3], *beside], 3)
 
 
 def _tensor(array: np.ndarray | None) -> Tensor | None:

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from energy_gan.data.cache import OnError, Source, fingerprint
+from energy_gan.data.cache import OnError
 from energy_gan.data.images import ImageData, Split, read_image, require_files, require_square
+from energy_gan.data.source import Source, fingerprint
 from energy_gan.errors import InputError
 
 PAGE = "https://github.com/fyu/lsun"

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
 from torchvision import datasets
 
-from energy_gan.data.cache import ArraySource
-from energy_gan.data.images import ImageData, Split, labelled, require_files, require_one_of
+from energy_gan.data.held_out_digit import leave_out
+from energy_gan.data.images import SPLITS, ImageData, Split, labelled, require_files, require_one_of
+from energy_gan.data.source import ArraySource
 from energy_gan.errors import InputError
 
 
@@ -23,6 +26,10 @@ class MNIST(ImageData):
         shape: [1, 28, 28], or [1, 32, 32] with two rows of black around.
         cache, batch_size, seed: as in `ImageData`.
         download: try to, if the files are not there.
+        without: the number of a class to leave out, from 0 to 9. Then both parts are pooled, four fifths of
+            the other classes are trained on and the rest is held out, see `held_out_digit`; the split is the
+            same for every seed. After `setup`, `test` has the images held out and then all of the class that
+            was left out, as uint8, and `test_labels` 1 where an image is of that class, 0 where not.
     """
 
     in_memory = True
@@ -39,12 +46,42 @@ class MNIST(ImageData):
         batch_size: int = 128,
         seed: int = 0,
         download: bool = True,
+        without: int | None = None,
     ):
         require_one_of(shape, [1, 28, 28], [1, 32, 32])
+        if without is not None and not 0 <= without < 10:
+            raise ValueError(f"without must be the number of a class, from 0 to 9, or null, got {without}")
         super().__init__(shape, root, cache, batch_size, seed, workers=0, on_error="stop")
-        self.download = download
+        self.download, self.without = download, without
+
+    def setup(self, stage: str | None = None) -> None:
+        if hasattr(self, "points"):
+            return
+        super().setup(stage)
+        if self.without is not None:
+            images, labels = self._pool()
+            anomalies = torch.from_numpy(images[leave_out(labels, self.without).anomalies])
+            self.test = torch.cat([self.held_out, anomalies])
+            self.test_labels = (torch.arange(len(self.test)) >= len(self.held_out)).long()
 
     def source(self, split: Split) -> ArraySource:
+        if self.without is None:
+            return self._part(split)
+        images, labels = self._pool()
+        rows = leave_out(labels, self.without)
+        mine = rows.train if split == "train" else rows.inliers
+        kind = f"{self.kind}_without_{self.without}"
+        names = [name for number, name in enumerate(self.names) if number != self.without]
+        renumbered = labels[mine] - (labels[mine] > self.without)
+        return ArraySource(kind, split, images[mine], renumbered, names)
+
+    def _pool(self) -> tuple[UInt8[np.ndarray, "N C H W"], Int64[np.ndarray, "N"]]:
+        """The images and the labels of both parts."""
+        parts = [self._part(split) for split in SPLITS]
+        return np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts])
+
+    def _part(self, split: Split) -> ArraySource:
+        """One of the official parts."""
         folder = self.root / self.original.__name__ / "raw"
         require_files(
             [folder / Path(name).stem for name, _ in self.original.resources],

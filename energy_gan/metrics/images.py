@@ -17,15 +17,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from energy_gan.metrics.classifier import Classifier, classified
 from energy_gan.metrics.features import (
     FOLDER,
-    Classifier,
     FeatureNetwork,
     Images,
     Labels,
     RawImages,
     as_images,
-    classified,
     features_of,
 )
 from energy_gan.metrics.frechet import frechet_distance, real_statistics, statistics_from

@@ -42,19 +42,23 @@ class HighDensityShare(Metric):
         return self.inside.double() / self.total
 
 
-class SmallestModeShare(Metric):
-    """min over modes of (share of the samples in the mode) / (its true share): 1 is ideal, 0 a lost mode.
+class ModeShares(Metric):
+    """(share of the samples in a mode) / (its true share), over the modes: the least, 1 ideal and 0 a lost
+    mode, and how many modes have at least `covered`.
 
     Args:
         modes: the mode, 0 … M − 1, that each point belongs to.
         mode_shares: the true shares.
+        covered: from there on a mode counts.
     """
 
     counts: Tensor
 
-    def __init__(self, modes: Callable[[Tensor], Tensor], mode_shares: Float[Tensor, "M"]):
+    def __init__(
+        self, modes: Callable[[Tensor], Tensor], mode_shares: Float[Tensor, "M"], covered: float = 0.5
+    ):
         super().__init__()
-        self.modes = modes
+        self.modes, self.covered = modes, covered
         self.register_buffer("mode_shares", mode_shares, persistent=False)
         self.add_state("counts", torch.zeros(len(mode_shares), dtype=torch.long), dist_reduce_fx="sum")
         self.to(mode_shares.device)
@@ -62,8 +66,9 @@ class SmallestModeShare(Metric):
     def update(self, samples: Points) -> None:
         self.counts += self.modes(samples).bincount(minlength=len(self.counts))
 
-    def compute(self) -> Scalar:
-        return (self.counts.double() / self.counts.sum() / self.mode_shares).min()
+    def compute(self) -> dict[str, Scalar]:
+        ratios = self.counts.double() / self.counts.sum() / self.mode_shares
+        return {"smallest_mode": ratios.min(), "modes_covered": (ratios >= self.covered).sum()}
 
 
 def _quantile(values: Float[Tensor, "N"], level: float) -> Scalar:

@@ -14,7 +14,7 @@ from torchmetrics import Metric
 
 from energy_gan.metrics.alignment import SampleDivergence, kl_divergence, total_variation
 from energy_gan.metrics.distances import SlicedWasserstein
-from energy_gan.metrics.modes import HighDensityShare, SmallestModeShare
+from energy_gan.metrics.modes import HighDensityShare, ModeShares
 from energy_gan.metrics.yardsticks import GaussianEstimate, KernelEstimate
 from energy_gan.quadrature import Grid, evaluate
 from energy_gan.randomness import random_generator
@@ -39,6 +39,7 @@ class PointEvaluation:
         tv_data_generator         TV(P_data, P_generator)                      plane, density
         hdr99                     share in the 99 % highest-density region     density
         smallest_mode             least share of a mode over its true share    density
+        modes_covered             modes with at least half their share         density
         sliced_w2                 to fresh draws of the density; without one, to the held-out points
         energy_gap                mean energy of samples − of held-out points  energy
     Given refined samples too (of the generator, after steps of MALA on the energy), the numbers of a
@@ -161,7 +162,8 @@ class PointEvaluation:
             numbers["tv_data_generator"] = float(divergence["tv"])
         if self.density is not None:
             numbers["hdr99"] = float(_measure(self._high_density_share, samples[: self.n_evaluated]))
-            numbers["smallest_mode"] = float(_measure(self._smallest_mode_share, samples))
+            of_modes = _measure(self._mode_shares, samples)
+            numbers |= {name: float(value) for name, value in of_modes.items()}
         numbers["sliced_w2"] = float(_measure(self._sliced_wasserstein, samples))
         return numbers
 
@@ -178,8 +180,8 @@ class PointEvaluation:
         return HighDensityShare(self.density.log_prob, self._fresh[: self.n_evaluated])
 
     @cached_property
-    def _smallest_mode_share(self) -> SmallestModeShare:
-        return SmallestModeShare(self.density.modes, self.density.mode_shares.to(self.points))
+    def _mode_shares(self) -> ModeShares:
+        return ModeShares(self.density.modes, self.density.mode_shares.to(self.points))
 
     @cached_property
     def _sliced_wasserstein(self) -> SlicedWasserstein:
@@ -192,7 +194,7 @@ def _mean(energy: Energy, x: Float[Tensor, "N D"]) -> float:
 
 def _measure(metric: Metric, samples: Float[Tensor, "n D"]) -> Tensor | dict[str, Tensor]:
     """The metric of these samples alone."""
-    metric.sync_on_compute = False  # they are all here, whatever other processes do
+    metric.distributed_available_fn = lambda: False  # they are all here, whatever other processes do
     metric.reset()
     metric.update(samples)
     value = metric.compute()
