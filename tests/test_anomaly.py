@@ -404,7 +404,7 @@ def test_mistakes_at_detect_are_one_line(open_door, tables):
         ([*train, "--score", "other.csv"], "has the columns a, c, the run was trained on a, b"),
         ([*train, "--score", "text.csv"], "row 1, column 'b' holds 'tcp', expected a number"),
         (["--train", "constant.csv", *score], "'b' is 1 in all 450 rows to train on"),
-        ([*train, "--score", "images"], "images is a folder, and detect takes tables only"),
+        ([*train, "--score", "images"], "images is a folder and "),
         ([*train, *score, "--out", "scores.npy"], "unknown ending"),
         ([*train, *score, "data=four_spin"], "cannot be given here"),
         ([*train, *score, "trainer.max_stps=5"], "not a key of the config"),

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from energy_gan.cli import Parser, door
@@ -20,6 +22,7 @@ from energy_gan.compose import compose, options, read_config
 from energy_gan.errors import InputError
 
 DATA = "kddcup99"
+BATCH = 4_096  # rows or images at a time
 SEEDS = (0, 1, 2, 3, 4)
 SHOWN = {
     "precision": "precision",
@@ -142,7 +145,7 @@ def detectors_of(seed: int, folder: Path) -> Path:
 def score(run: Path, data) -> dict[str, dict[str, float]]:
     """The numbers of a run, by its energy and by the norm of its gradient."""
     from energy_gan.build import load
-    from energy_gan.metrics.anomaly import measure, squared_gradient_norm
+    from energy_gan.metrics.anomaly import measure
 
     model, trained_on = load(run), read_config(run)["data"]
     if trained_on["split_seed"] != data.split_seed:
@@ -151,18 +154,32 @@ def score(run: Path, data) -> dict[str, dict[str, float]]:
             f"{data.split_seed}: give --set data.split_seed={trained_on['split_seed']} or another --folder"
         )
     seconds = json.loads((run / "metrics.json").read_text())["seconds"]
-    scores = {
-        "E": model.energy(data.test),
-        "‖∇E‖²": squared_gradient_norm(model.energy, data.test, model.method.scale.cpu()),
+    return {
+        name: measure(values, data.test_labels.numpy(), data.ratio) | {"seconds": seconds}
+        for name, values in scores_of(run, model, data.test).items()
     }
-    numbers = {}
+
+
+def scores_of(run: Path, model, x) -> dict[str, Any]:
+    """The two scores of a trained energy, an array each: E(x), and ‖∇E(x)‖² as the networks see x.
+
+    Raises:
+        InputError: one is not finite.
+    """
+    from energy_gan.metrics.anomaly import squared_gradient_norm
+
+    parts = x.split(BATCH)
+    scores = {
+        "E": [model.energy(part) for part in parts],
+        "‖∇E‖²": [squared_gradient_norm(model.energy, part, model.method.scale.cpu()) for part in parts],
+    }
+    scores = {name: np.concatenate([part.numpy() for part in values]) for name, values in scores.items()}
     for name, values in scores.items():
-        if not values.isfinite().all():
+        if not np.isfinite(values).all():
             raise InputError(
                 f"{run}: {name} of a row of the test is not finite, training failed: remove the run"
             )
-        numbers[name] = measure(values.numpy(), data.test_labels.numpy(), data.ratio) | {"seconds": seconds}
-    return numbers
+    return scores
 
 
 def detect(data, seed: int, folder: Path, first: bool) -> None:

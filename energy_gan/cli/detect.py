@@ -1,36 +1,43 @@
-"""Find the unusual rows of a table, knowing normal ones only.
+"""Find the unusual rows of a table, or images of a folder, knowing normal ones only.
 
     python -m energy_gan.cli.detect --train normal.csv --score new.csv --rate 0.01 --out scores.csv
+    python -m energy_gan.cli.detect --train normal/ --score new/ --rate 0.01 data.shape=[1,28,28]
 
 Trains an energy on the normal rows, all but a part that is held out, and flags the new rows whose energy is
 above that of all but a share `--rate` of the held-out ones: of new normal rows so many, or fewer, are flagged
 by mistake. An energy of method=aligned is −log p(x) up to a constant. Every setting can be given as
 key=value: method=NAME seed=1 trainer.max_steps=500 data.held_out=0.2; run_dir=FOLDER keeps the run.
 
+Of folders, the images below them are trained on and scored, cropped and resized to data.shape ([3,64,64]);
+the method is the best for images. experiment=critic/small_images is quick, minutes, for small grey ones.
+
 With --run RUN a trained run is used instead; its data's held-out rows set the threshold.
 """
 
 import argparse
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.energy import in_order
+from energy_gan.cli.energy import folder_batches, in_order, warn_of
 from energy_gan.cli.tables import check_writable
 from energy_gan.cli.train import only_trust, split_trust
 from energy_gan.compose import compose
 from energy_gan.errors import InputError
 
-COLUMNS = ("row", "energy", "anomalous")
+BATCH = 4_096
 
 
 def main() -> None:
     parser = Parser("detect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     normal = parser.add_mutually_exclusive_group(required=True)
-    normal.add_argument("--train", help="a table of normal rows, .csv, .npy or .parquet")
+    normal.add_argument("--train", help="a table of normal rows, or a folder of normal images")
     normal.add_argument("--run", type=Path, help="the folder of a run that was trained on normal rows")
-    parser.add_argument("--score", required=True, help="a table of new rows, with the same columns")
+    parser.add_argument("--score", required=True, help="a table of new rows, or a folder of new images")
     parser.add_argument("--rate", type=float, default=0.01, help="wanted share of false alarms (0.01)")
     parser.add_argument("--out", type=Path, default=Path("scores.csv"), help=".csv or .parquet (scores.csv)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as `make train` takes them")
@@ -41,114 +48,172 @@ def main() -> None:
             "as 0.01"
         )
     check_writable(given.out, (".csv", ".parquet"))
-    for name in (given.train, given.score):
-        if name and Path(name).is_dir():
-            raise InputError(
-                f"{name} is a folder, and detect takes tables only: give a .csv, .npy or .parquet file "
-                "(`make energy` ranks a folder of images)"
-            )
+    if given.train:
+        check_alike(given)
 
     from energy_gan.metrics.anomaly import threshold_at_rate
 
-    new, model, held_out = (trained if given.run else train)(given)
-    energies = model.energy(new).numpy()
-    of_normal = model.energy(held_out).numpy()
-    for what, values in (("new", energies), ("held-out", of_normal)):
-        if bad := int((~np.isfinite(values)).sum()):
+    with ExitStack() as stack:  # for what a training without a run's folder leaves behind
+        model, data, new = trained(given) if given.run else train(given, stack)
+        names, energies, bad = score(given, model, data, new)
+        of_normal = np.concatenate([model.energy(x).numpy() for x in data.held_out.split(BATCH)])
+    what = "images" if data_is_images(model) else "rows"
+    for which, values in (("new", energies), ("held-out", of_normal)):
+        if n_bad := int((~np.isfinite(values)).sum()):
             raise InputError(
-                f"the energy of {bad} of {len(values)} {what} rows is not finite: these rows are too far "
+                f"the energy of {n_bad} of {len(values)} {which} {what} is not finite: these are too far "
                 "from the normal ones, or training failed; give trainer.max_steps=… or another method=…"
             )
     threshold = threshold_at_rate(of_normal, given.rate)
     anomalous = energies > threshold
-    write(given.out, energies, anomalous)
+    write(given.out, names, energies, anomalous)
     print(
-        f"{anomalous.sum()} of {len(new)} rows of {given.score} are anomalous: their energy is above "
-        f"{threshold:.4g}, as at most {given.rate:.3g} of normal rows are, by {len(of_normal)} held out "
+        f"{anomalous.sum()} of {len(energies)} {what} of {given.score} are anomalous: their energy is above "
+        f"{threshold:.4g}, as at most {given.rate:.3g} of normal {what} are, by {len(of_normal)} held out "
         f"-> {given.out}"
     )
+    warn_of(bad)
 
 
-def train(given: argparse.Namespace) -> tuple:
-    """The new rows, and a model with the held-out rows of what it was trained on.
+def check_alike(given: argparse.Namespace) -> None:
+    """InputError unless both --train and --score are folders, or neither is."""
+    folders = [Path(name).is_dir() for name in (given.train, given.score)]
+    if folders[0] != folders[1]:
+        folder, other = (given.train, given.score) if folders[0] else (given.score, given.train)
+        raise InputError(
+            f"{folder} is a folder and {other} is none: give two folders of images, or two tables, "
+            ".csv, .npy or .parquet"
+        )
+
+
+def train(given: argparse.Namespace, stack: ExitStack) -> tuple:
+    """A model, the data that it was trained on, and the new rows if they are a table's.
+
+    Args:
+        stack: removes the decoded images, where they are not to be kept, once all is scored.
 
     Raises:
         InputError: the tables have other columns, the rows are too few for the rate, a setting is wrong.
     """
-    from energy_gan.data.table import read_table
-
-    x, columns = read_table(given.train)
-    new = in_order(given.score, *read_table(given.score, columns=len(columns)), columns)
     overrides, trust = split_trust(given.overrides)
+    images, new = Path(given.train).is_dir(), None
+    named = ("data", "data.root") if images else ("data", "data.path", "data.shape")
     for override in overrides:
-        if override.partition("=")[0] in ("data", "data.path", "data.shape"):
-            raise InputError(f"{override} cannot be given here: --train names the table to train on")
+        if override.partition("=")[0] in named:
+            raise InputError(f"{override} cannot be given here: --train names what to train on")
     path = given.train.replace("'", "\\'")
-    config = compose([*overrides, "data=points", f"data.path='{path}'", f"data.shape=[{len(columns)}]"])
-    kept = config["run_dir"] is not None
-    if not kept:
-        config["run_dir"] = "."
-        config["callbacks"] = {"progress": config["callbacks"]["progress"]}
-        config["logger"] = {}
-        config["trainer"]["enable_checkpointing"] = False
+    if images:
+        check_readable(Path(given.score))
+        overrides = [*overrides, "data=folder", f"data.root='{path}'"]
+        if not any(o.startswith(("data.cache=", "run_dir=")) for o in overrides):
+            overrides.append(f"data.cache='{stack.enter_context(tempfile.TemporaryDirectory())}'")
+    else:
+        from energy_gan.data.table import read_table
+
+        _, columns = read_table(given.train)
+        new = new_rows(given, columns)
+        overrides += ["data=points", f"data.path='{path}'", f"data.shape=[{len(columns)}]"]
+    config = compose(overrides)
 
     from energy_gan.model import Model
-    from energy_gan.run import Run
+    from energy_gan.run import Run, without_folder
 
-    run = Run(config, trust)
-    check_enough(given, len(run.data.held_out), len(x))
+    kept = config["run_dir"] is not None
+    run = Run(config if kept else without_folder(config), trust)
+    check_enough(given, run.data)
     if kept:
         run.create()
     run.fit()
     run.method.calibrate()
-    return new, Model(run.method.eval()), run.data.held_out
+    return Model(run.method.eval()), run.data, new
 
 
 def trained(given: argparse.Namespace) -> tuple:
-    """The new rows, and the model of a run with its held-out rows.
+    """The model of a run, the data that it was trained on, and the new rows if they are a table's.
 
     Raises:
-        InputError: the run was trained on images, on other columns or on too few rows for the rate.
+        InputError: the new rows have other columns than its data, or these are too few for the rate.
     """
     from energy_gan.build import build, check, load
     from energy_gan.compose import read_config
-    from energy_gan.data.table import read_table
 
     trust = only_trust(given.overrides)
-    model = load(given.run, trust)
-    if len(model.method.shape) != 1:
+    model, new = load(given.run, trust), None
+    if data_is_images(model):
+        if not Path(given.score).is_dir():
+            raise InputError(
+                f"{given.run} was trained on images and {given.score} is no folder: give a folder of images"
+            )
+        check_readable(Path(given.score))
+    elif Path(given.score).is_dir():
         raise InputError(
-            f"{given.run} was trained on images, and detect takes tables only: `make energy` ranks"
+            f"{given.run} was trained on a table and {given.score} is a folder: give a .csv, .npy or .parquet"
         )
-    new = in_order(given.score, *read_table(given.score, columns=model.dimension), model.columns)
+    else:
+        new = new_rows(given, model.columns)
     config = read_config(given.run if given.run.is_dir() else given.run.parent.parent)
     check({"data": config["data"]}, trust)
     data = build(config["data"], "data")
     data.setup()
-    check_enough(given, len(data.held_out), len(data.held_out) + len(data.points))
-    return new, model, data.held_out
+    check_enough(given, data)
+    return model, data, new
 
 
-def check_enough(given: argparse.Namespace, n_held_out: int, n_rows: int) -> None:
-    """InputError if the held-out rows are too few to know how high the rarest of them reach."""
-    from energy_gan.metrics.anomaly import least_for
+def data_is_images(model) -> bool:
+    return len(model.method.shape) == 3
 
-    least = least_for(given.rate)
-    if n_held_out < least:
-        share = np.ceil(100 * least / n_rows) / 100
-        enough = f"data.held_out={share:g}, " if share <= 0.5 and not given.run else ""
+
+def new_rows(given: argparse.Namespace, columns: Sequence[str]):
+    from energy_gan.data.table import read_table
+
+    return in_order(given.score, *read_table(given.score, columns=len(columns)), columns)
+
+
+def score(given: argparse.Namespace, model, data, new) -> tuple[dict, np.ndarray, list[str]]:
+    """What the new rows are called, a column by its title; their energies; and what could not be read."""
+    if new is not None:
+        return {"row": range(1, len(new) + 1)}, model.energy(new).numpy(), []
+    names, energies, bad = [], [], []
+    crop = getattr(data, "crop", "centre")  # a set of its own crops as suits its originals
+    crop = crop if crop in ("centre", "none") else "centre"
+    for some, x in folder_batches(Path(given.score), model.method.shape, crop, bad):
+        names += some
+        energies.append(model.energy(x).numpy())
+    return {"file": names}, np.concatenate(energies), bad
+
+
+def check_readable(folder: Path) -> None:
+    """InputError unless the folder has an image, before anything is trained."""
+    from energy_gan.data.folder import ENDINGS, find_images
+
+    names, ignored = find_images(folder)
+    if not names:
         raise InputError(
-            f"--rate {given.rate:g} takes at least {least} held-out normal rows, there are {n_held_out}: "
-            f"give {enough}more normal rows, or a larger rate"
+            f"--score {folder} holds no image and {ignored} other files (looked for {', '.join(ENDINGS)} in "
+            f"{folder.absolute()}): give a folder of images"
         )
 
 
-def write(path: Path, energies, anomalous) -> None:
-    """A line a row: its number, counted from 1 without a header, its energy, and yes or no."""
+def check_enough(given: argparse.Namespace, data) -> None:
+    """InputError if the held-out rows are too few to know how high the rarest of them reach."""
+    from energy_gan.metrics.anomaly import least_for
+
+    least, n_held_out = least_for(given.rate), len(data.held_out)
+    what = "images" if data.held_out.ndim == 4 else "rows"
+    if n_held_out < least:
+        share = np.ceil(100 * least / (n_held_out + len(data.points))) / 100
+        enough = f"data.held_out={share:g}, " if share <= 0.5 and not given.run else ""
+        raise InputError(
+            f"--rate {given.rate:g} takes at least {least} held-out normal {what}, there are {n_held_out}: "
+            f"give {enough}more normal {what}, or a larger rate"
+        )
+
+
+def write(path: Path, names: dict[str, Sequence], energies: np.ndarray, anomalous: np.ndarray) -> None:
+    """A line for each: its file, or its number counted from 1 without a header; its energy; yes or no."""
     import pandas as pd
 
-    values = (np.arange(1, len(energies) + 1), energies, np.where(anomalous, "yes", "no"))
-    frame = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+    frame = pd.DataFrame(names | {"energy": energies, "anomalous": np.where(anomalous, "yes", "no")})
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
     else:
