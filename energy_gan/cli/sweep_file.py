@@ -1,0 +1,390 @@
+"""A sweep file in W&B's format: read it, and find what is wrong with it before the first trial.
+
+W&B looks at the form of a file only. Here every parameter is set to each of its extreme values in the
+experiment that the file's command names, the parts are built with it, and the metric must be one that
+a run of that experiment logs.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from energy_gan.cli.train import split_trust
+from energy_gan.compose import CONF, Config, compose
+from energy_gan.errors import InputError
+
+FOLDERS = (Path("sweeps"), CONF.parent / "sweeps")
+TRAIN, VALUES = "energy_gan.cli.train", "${args_no_hyphens}"
+KNOWN = ("${env}", "${interpreter}", "${program}", VALUES)
+GROUPS = ("data", "method", "network", "trainer", "callbacks", "logger", "experiment")
+EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+EDGE = 1e-9  # the quantile at which a range ends: at 0 itself W&B's integers begin one too low
+FAR = 0.01  # and at which a law without ends is looked at
+
+
+class Logged(NamedTuple):
+    """The names that a run logs: throughout, and with the last measurement only."""
+
+    during: set[str]
+    at_end: set[str]
+
+
+class Sweep(NamedTuple):
+    """A sweep file as it was read.
+
+    Args:
+        name: of the file, without its ending.
+        spec: W&B's dictionary.
+    """
+
+    name: str
+    spec: dict[str, Any]
+
+    @property
+    def metric(self) -> str | None:
+        return self.spec.get("metric", {}).get("name")
+
+    @property
+    def maximise(self) -> bool:
+        return self.spec.get("metric", {}).get("goal", "minimize") == "maximize"
+
+    @property
+    def searched(self) -> dict[str, Any]:
+        """What the search engine gets: W&B's server knows `run_cap`, its engine does not."""
+        return {key: value for key, value in self.spec.items() if key != "run_cap"}
+
+    @property
+    def overrides(self) -> list[str]:
+        """What the command gives every trial."""
+        command = [str(word) for word in self.spec["command"]]
+        return [word for word in command[command.index(TRAIN) + 1 :] if not word.startswith("${")]
+
+    def command(self, interpreter: str, values: Mapping[str, Any]) -> list[str]:
+        """The words that train one trial, as W&B's agent would put them."""
+        words = {"${interpreter}": [interpreter], "${program}": [str(self.spec.get("program", ""))]}
+        words |= {VALUES: as_overrides(values), "${env}": []}
+        return [word for part in self.spec["command"] for word in words.get(str(part), [str(part)])]
+
+    def with_overrides(self, overrides: Sequence[str]) -> "Sweep":
+        """The same with more settings for every trial; swept values still come last."""
+        at = [str(word) for word in self.spec["command"]].index(VALUES)
+        command = [*self.spec["command"][:at], *overrides, *self.spec["command"][at:]]
+        return Sweep(self.name, {**self.spec, "command": command})
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """`key=value` words; lists without blanks, so that they can be pasted into ARGS."""
+    return [f"{key}={str(value).replace(', ', ',')}" for key, value in values.items()]
+
+
+def names() -> list[str]:
+    """The sweeps there are."""
+    return sorted({file.stem for folder in FOLDERS for file in folder.glob("*.yaml")})
+
+
+def read(name: str) -> Sweep:
+    """The file of that name in sweeps/, or the one at that path; its form is checked.
+
+    Raises:
+        InputError: there is none, or it is no sweep file of ours.
+    """
+    paths = [Path(name)] if name.endswith((".yaml", ".yml")) else [f / f"{name}.yaml" for f in FOLDERS]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise InputError(f"SWEEP={name} is unknown: choose one of {', '.join(names())}, or give a .yaml file")
+    try:
+        spec = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    try:
+        check_form(spec)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return Sweep(path.stem, spec)
+
+
+# ---- form
+
+
+def check_form(spec: Any) -> None:
+    """W&B's schema, and what it lets through.
+
+    Raises:
+        InputError: names the key, what is wrong and the remedy.
+    """
+    if not isinstance(spec, dict):
+        raise InputError("it holds no settings: a sweep has command, method, metric and parameters")
+    cap = spec.get("run_cap")
+    if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
+        raise InputError(f"run_cap={cap!r} must be a whole number of trials, at least 1")
+    for name, parameter in _parameters(spec).items():
+        _check_parameter(name, parameter)
+    if said := _violations({key: value for key, value in spec.items() if key != "run_cap"}):
+        raise InputError(f"it does not fit W&B's schema: {said}")
+    _check_command(spec.get("command"))
+    metric = spec.get("metric")
+    if metric is None and (spec["method"] == "bayes" or "early_terminate" in spec):
+        what = "early_terminate" if "early_terminate" in spec else "method: bayes"
+        raise InputError(f"{what} needs a metric: give metric: {{name: val/…, goal: minimize}}")
+    if spec["method"] == "custom":
+        raise InputError("method: custom is not searched here: give bayes, random or grid")
+    if spec["method"] == "grid":
+        _check_grid(spec["parameters"])
+
+
+def _parameters(spec: dict) -> dict[str, Any]:
+    parameters = spec.get("parameters")
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def _check_parameter(name: Any, parameter: Any) -> None:
+    if not isinstance(parameter, dict):
+        raise InputError(f"parameters.{name}={parameter!r} says no range: give values: […], or min and max")
+    if "parameters" in parameter:
+        inner = next(iter(parameter["parameters"] or {"…": 0}))
+        raise InputError(f"parameters.{name} is nested, Hydra wants flat keys: write {name}.{inner}")
+    given = [parameter.get(key) for key in ("min", "max", "mu", "sigma", "q", "value")]
+    values = parameter.get("values", [])
+    for value in (*given, *(values if isinstance(values, list) else [])):
+        if isinstance(value, str) and EXPONENT.fullmatch(value):
+            right = f"{float(value):.1e}"
+            raise InputError(f"parameters.{name}: YAML reads {value} as text, write {right}")
+    listed = values if isinstance(values, list) else []
+    for value in (*listed, *([parameter["value"]] if "value" in parameter else [])):
+        if value is None or isinstance(value, dict) or (isinstance(value, str) and "=" in value):
+            raise InputError(
+                f"parameters.{name}: {value!r} cannot reach a run as {name}=VALUE: "
+                "give numbers, names, true, false or lists"
+            )
+
+
+def _violations(spec: dict) -> str:
+    schema = _quietly_imported("sweeps.config")
+    try:
+        return "; ".join(schema.schema_violations_from_proposed_config(spec))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:  # it compares what it has not checked
+        return str(error)
+
+
+def _check_command(command: Any) -> None:
+    example = f"[${{env}}, ${{interpreter}}, -m, {TRAIN}, data=…, method=…, {VALUES}]"
+    if not isinstance(command, list) or TRAIN not in command or command.count(VALUES) != 1:
+        raise InputError(f"its command must run {TRAIN} and hold {VALUES} once: command: {example}")
+    strange = [word for word in command if str(word).startswith("${") and word not in KNOWN]
+    if strange:
+        raise InputError(f"its command has {strange[0]}, which says nothing to Hydra: use {', '.join(KNOWN)}")
+    for word in command[command.index(TRAIN) + 1 :]:
+        if word != VALUES and "=" not in str(word):
+            raise InputError(f"its command gives {word!r} to {TRAIN}: write key=value")
+
+
+def _check_grid(parameters: Mapping[str, dict]) -> None:
+    for name, parameter in parameters.items():
+        kind = hyper_parameter(name, parameter).type
+        if kind not in ("param_categorical", "param_single_value", "param_int_uniform", "param_quniform"):
+            raise InputError(f"parameters.{name} has no end of values, which a grid needs: give values: […]")
+
+
+def _quietly_imported(module: str) -> Any:
+    """A module of W&B's search engine, without its complaint about a newer pydantic."""
+    import importlib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(module)
+        except ImportError as error:
+            raise InputError(
+                "W&B's search engine is not there: `make` installs it, or pip install sweeps==0.2.0"
+            ) from error
+
+
+def hyper_parameter(name: str, parameter: dict) -> Any:
+    """W&B's own reading of a range."""
+    return _quietly_imported("sweeps.params").HyperParameter(name, parameter)
+
+
+def engine() -> Any:
+    """W&B's search engine: `next_run`, `stop_runs`, `SweepRun`."""
+    return _quietly_imported("sweeps")
+
+
+# ---- the experiment that it names
+
+
+def extremes(name: str, parameter: dict) -> list[Any]:
+    """All values of a list, both ends of a range; far out where a range has none."""
+    known = hyper_parameter(name, parameter)
+    if "value" in known.config:
+        return [known.config["value"]]
+    if "values" in known.config:
+        return known.config["values"]
+    edge = EDGE if "max" in known.config else FAR
+    return [plain(known.ppf(at)) for at in (edge, 1 - edge)]
+
+
+def plain(value: Any) -> Any:
+    """A number of Python's, with 4 digits where it is not whole: it will stand in a command line."""
+    value = value.item() if hasattr(value, "item") else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def check_experiment(sweep: Sweep) -> Config:
+    """Every parameter is a key of the experiment and fits it at its extreme values; the config of one trial.
+
+    A few trials are composed and built in which every parameter takes each of these values once.
+
+    Raises:
+        InputError: the first that does not.
+    """
+    from energy_gan.build import build, check
+
+    overrides, trust = split_trust(sweep.overrides)
+    overrides.append("run_dir=runs/sweep")
+    config = compose(overrides)
+    values = {name: _searchable(name, parameter) for name, parameter in sweep.spec["parameters"].items()}
+    for trial in range(max(map(len, values.values()))):
+        settings = {name: listed[trial % len(listed)] for name, listed in values.items()}
+        try:
+            config = compose([*overrides, *as_overrides(settings)])
+            check(config, trust)
+            for part in ("data", "method"):
+                build(config[part], part)
+        except InputError as error:
+            raise InputError(f"with {' '.join(as_overrides(settings))}: {error}") from error
+    return config
+
+
+def _searchable(name: str, parameter: dict) -> list[Any]:
+    if name in GROUPS:
+        raise InputError(f"parameters.{name} is a group of the config: write {name}=… into the command")
+    if name in ("run_dir", "name"):
+        raise InputError(f"parameters.{name} is chosen for each trial and cannot be searched")
+    return extremes(name, parameter)
+
+
+# ---- the metric
+
+
+def check_metric(sweep: Sweep, config: Config, here: bool = True) -> None:
+    """The metric is one that the experiment logs, and logs in time to end a trial early.
+
+    Args:
+        here: it is to run on this machine, whose features of images count.
+
+    Raises:
+        InputError: it is not; says what is logged.
+    """
+    name = sweep.metric
+    if name is None:
+        return
+    logged = logged_names(config, name, here)
+    if name not in logged.during | logged.at_end:
+        raise InputError(
+            f"metric {name} is never logged by this experiment: it logs "
+            f"{', '.join(sorted(logged.during | logged.at_end))}"
+        )
+    if "early_terminate" in sweep.spec and name not in logged.during:
+        raise InputError(
+            f"metric {name} is measured at the end of a run only, early_terminate needs one of "
+            f"{', '.join(sorted(logged.during))}"
+        )
+
+
+def logged_names(config: Config, like: str, here: bool = True) -> Logged:
+    """What a run of the experiment logs under the first part of a name, `val/` or `train/`.
+
+    Found out by measuring, or training for one step, an untrained model; no image set is needed.
+    """
+    if like.startswith("train/"):
+        return Logged(_train_names(config), set())
+    report = (config.get("callbacks") or {}).get("report")
+    if report is None:
+        return Logged(set(), set())
+    if len(config["data"]["shape"]) == 3:
+        during, at_end = _image_names(config, here)
+    else:
+        during, at_end = _point_names(config, like.removeprefix("val/"))
+    return Logged({f"val/{name}" for name in during}, {f"val/{name}" for name in at_end})
+
+
+def _train_names(config: Config) -> set[str]:
+    """One step on noise of the right shape."""
+    import tempfile
+
+    import torch
+
+    from energy_gan.data.base import DataModule
+    from energy_gan.run import Run
+
+    class Noise(DataModule):
+        def load(self):
+            return torch.rand(64, *self.shape), torch.rand(64, *self.shape)
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = compose(["trainer=cpu", f"run_dir='{folder}'"])["trainer"]
+        trainer |= {"max_steps": 1, "log_every_n_steps": 1}
+        trainer |= {"enable_progress_bar": False, "enable_checkpointing": False}
+        size = min(8, config["data"]["batch_size"])
+        quick = {**config, "trainer": trainer, "callbacks": {}, "logger": {}, "run_dir": folder}
+        run = Run(quick, data=Noise(config["data"]["shape"], size, 0))
+        run.fit()
+    return set(run.method.reported)
+
+
+def _point_names(config: Config, name: str) -> tuple[set[str], set[str]]:
+    """By the report itself, on an untrained model. What is costly is measured only if need be."""
+    from energy_gan.build import build
+    from energy_gan.model import Model
+
+    data = build(config["data"], "data")
+    data.setup()
+    method = build(config["method"], "method")
+    method.shift.copy_(data.shift)
+    method.scale.copy_(data.scale)
+    few = {"n_samples": 1000, "n_samples_during": 1000}
+    report = build({**config["callbacks"]["report"], **few}, "callbacks.report")
+    report.prepare(data)
+    model = Model(method.eval())
+    during = set(report.measure(model, 1000))
+    return during, set() if name in during else set(report.measure(model))
+
+
+def _image_names(config: Config, here: bool) -> tuple[set[str], set[str]]:
+    """By the features that can be had: Inception's by its weights, the classifier's by the set's classes."""
+    from energy_gan.callbacks import images
+    from energy_gan.metrics.images import ImageEvaluation
+    from energy_gan.metrics.inception import Inception
+
+    def of(n_neighbours: int) -> set[str]:
+        evaluation = _bare(ImageEvaluation)
+        evaluation.features, evaluation.classifier = features, classifier
+        evaluation.n_neighbours = n_neighbours
+        return {"energy_held_out", "energy_generated", "energy_gap", *evaluation.names}
+
+    labelled = not config["data"]["_target_"].endswith(("CelebA", "LSUN"))  # of a folder one cannot know
+    classifier = _bare(images.Classifier) if labelled else None
+    inception = _bare(Inception) if not here or images.inception_or_none() is not None else None
+    features = tuple(network for network in (classifier, inception) if network is not None)
+    if config["method"].get("generator") is None:
+        return {"energy_held_out"}, {"energy_held_out", "drift"}
+    return of(0), {*of(1), "drift"}
+
+
+def _bare(kind: type) -> Any:
+    """An object that is asked for names only: without weights and data."""
+    return kind.__new__(kind)
+
+
+def check_all(sweep: Sweep, here: bool = True) -> Config:
+    """Everything that can be found wrong with a sweep before its first trial; the experiment's config."""
+    try:
+        config = check_experiment(sweep)
+        check_metric(sweep, config, here)
+    except InputError as error:
+        raise InputError(f"sweep {sweep.name}: {error}") from error
+    return config
