@@ -1,9 +1,15 @@
 """Random numbers as functions of whole numbers: (seed, step) fixes every draw of a training step.
 
-So a resumed run needs no saved random state, and one stream never shifts another.
+So a resumed run needs no saved random state, and one stream never shifts another. Where several processes
+take a step together, the rows of a batch come from one draw, which all of them make and share out: two
+processes then use the numbers that one would.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import torch
+from torch import Tensor
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -20,3 +26,59 @@ def mixed_seed(*numbers: int) -> int:
 def random_generator(*numbers: int) -> torch.Generator:
     """A random generator on the CPU, seeded with `mixed_seed`."""
     return torch.Generator().manual_seed(mixed_seed(*numbers))
+
+
+class _Share:
+    """Which part of a batch is this process's, and the random state that all processes have in common."""
+
+    def __init__(self, rank: int, processes: int):
+        self.rank, self.processes, self.state = rank, processes, _state()
+
+
+_share: _Share | None = None
+
+
+@contextmanager
+def sharing(rank: int, processes: int) -> Iterator[None]:
+    """A step that several processes take together, all in the same random state.
+
+    `rows` go on from that state in all of them; other draws are each process's own.
+    """
+    global _share
+    if processes == 1:
+        yield
+        return
+    _share = _Share(rank, processes)
+    torch.manual_seed(mixed_seed(torch.initial_seed(), 1, rank))
+    try:
+        yield
+    finally:
+        _share = None
+
+
+def processes() -> int:
+    """How many take the present step together."""
+    return _share.processes if _share else 1
+
+
+def rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
+    """draw(n), from the global random state; this process's n rows of one draw where several share a step."""
+    if _share is None:
+        return draw(n)
+    own = _state()
+    _set_state(_share.state)
+    drawn = draw(n * _share.processes)
+    _share.state = _state()
+    _set_state(own)
+    return drawn[_share.rank * n : (_share.rank + 1) * n]
+
+
+def _state() -> list[Tensor]:
+    """Of torch's global generators: the CPU's, and the present GPU's if one is in use."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]
+
+
+def _set_state(state: list[Tensor]) -> None:
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.cuda.set_rng_state(state[1])

@@ -1,6 +1,7 @@
 """One run: its config, its folder, and the objects that train."""
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,15 +45,16 @@ class Run:
         self.config, self.folder = config, Path(config["run_dir"])
         if config.get("threads"):
             torch.set_num_threads(config["threads"])
+        self.callbacks = {k: c for k, c in build(config["callbacks"], "callbacks").items() if c}
+        self.trainer = self._trainer()
         self.data: DataModule = data or build(config["data"], "data")
         self.data.setup()
+        self._check_shares()
         torch.manual_seed(config["seed"])  # the networks' first weights
         self.method = _method(config["method"], parts)
         self.method.save_hyperparameters({**config, "columns": self.data.columns})
-        self.callbacks = {k: c for k, c in build(config["callbacks"], "callbacks").items() if c}
-        if "report" in self.callbacks:
+        if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(self.data)
-        self.trainer = self._trainer()
 
     def _trainer(self) -> Trainer:
         if self.config["trainer"]["max_steps"] < 1:
@@ -60,14 +62,44 @@ class Run:
                 f"trainer.max_steps={self.config['trainer']['max_steps']} trains nothing: give at least 1"
             )
         loggers = [logger for logger in build(self.config["logger"], "logger").values() if logger]
-        trainer = build(self.config["trainer"], "trainer")
+        make = build(self.config["trainer"], "trainer")
         try:
-            return trainer(callbacks=list(self.callbacks.values()), logger=loggers)
+            trainer = make(callbacks=list(self.callbacks.values()), logger=loggers)
         except (MisconfigurationException, ValueError) as error:
-            raise InputError(f"trainer: {error}") from error
+            said, settings = " ".join(str(error).split()).rstrip(".!"), self.config["trainer"]
+            hint = ""
+            if settings.get("accelerator", "cpu") != "cpu":
+                asked = ", ".join(f"trainer.{k}={settings.get(k)}" for k in ("accelerator", "devices"))
+                hint = f" ({asked}; torch sees {torch.cuda.device_count()} GPUs): trainer=cpu needs none"
+            raise InputError(f"trainer: {said}{hint}") from error
+        here, cores = trainer.num_devices, os.cpu_count() or 1
+        if trainer.strategy.root_device.type == "cpu" and here > max(2, cores):
+            raise InputError(
+                f"trainer.devices={here} processes were asked for and this machine has {cores} cores: "
+                f"give at most trainer.devices={max(2, cores)}"
+            )
+        return trainer
+
+    def _check_shares(self) -> None:
+        """InputError unless a batch can be shared out evenly among the processes."""
+        n = self.trainer.world_size
+        if n == 1:
+            return
+        batches = {
+            "data.batch_size": self.data.batch_size,
+            "method.generated": self.config["method"].get("generated"),
+        }
+        for name, size in batches.items():
+            if size is not None and (size % n or size < 2 * n):
+                raise InputError(
+                    f"{name}={size} cannot be shared out evenly among {n} processes, 2 or more each: "
+                    f"give a multiple of {n}, {name}={max(2, size // n) * n}"
+                )
 
     def create(self) -> None:
-        """Make the run's folder, with the resolved config in it."""
+        """Make the run's folder, with the resolved config in it; of several processes the first does."""
+        if not self.trainer.is_global_zero:
+            return
         try:
             self.folder.mkdir(parents=True)
         except FileExistsError as error:
@@ -100,8 +132,9 @@ class Run:
                 f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: "
                 f"to go on, give ARGS='trainer.max_steps={2 * last}'"
             )
-        self._write_config()
-        print(f"resumed from step {step}")
+        if self.trainer.is_global_zero:
+            self._write_config()
+            print(f"resumed from step {step}")
         self.trainer.fit(self.method, self.data, ckpt_path=checkpoint, weights_only=True)
         return step
 
@@ -147,9 +180,7 @@ def fit(
         given.append(f"trainer.max_steps={max_steps}")
     config = compose(given)
     if run_dir is None:
-        config["callbacks"] = {"progress": config["callbacks"]["progress"]}
-        config["logger"] = {}
-        config["trainer"]["enable_checkpointing"] = False
+        config = without_folder(config)
     settings = config["data"]
     data = ArrayPoints(x, held_out=settings["held_out"], batch_size=settings["batch_size"], seed=seed)
     parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
@@ -159,6 +190,16 @@ def fit(
     run.fit()
     run.method.calibrate()
     return Model(run.method.eval())
+
+
+def without_folder(config: Config) -> Config:
+    """The same training, of which nothing is written: only its progress is shown."""
+    return config | {
+        "run_dir": ".",
+        "callbacks": {"progress": config["callbacks"]["progress"]},
+        "logger": {},
+        "trainer": config["trainer"] | {"enable_checkpointing": False},
+    }
 
 
 def _method(node: Config, parts: dict[str, nn.Module]) -> Method:

@@ -31,7 +31,7 @@ class SaveCheckpoints(Checkpoint):
         self.save(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: Method, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt):
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
             kept = [
                 path.stem.removeprefix("step_").lstrip("0") for path in sorted(self.folder.glob("step_*"))
             ]
@@ -43,11 +43,15 @@ class SaveCheckpoints(Checkpoint):
             print(f"\ninterrupted at step {pl_module.step}: {told}", file=sys.stderr)
 
     def save(self, trainer: Trainer, method: Method) -> None:
-        """Write the checkpoint whole or not at all, then delete those that are not kept."""
+        """Write the checkpoint whole or not at all, then delete those that are not kept.
+
+        All processes take part, since each has chains of its own; the first one writes.
+        """
         path = self.folder / f"step_{method.step:09d}.ckpt"
-        if path.exists():
+        if trainer.strategy.broadcast(path.exists()):
             return
         method.calibrate()
         trainer.save_checkpoint(path)
-        for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
-            old.unlink()
+        if trainer.is_global_zero:
+            for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+                old.unlink()

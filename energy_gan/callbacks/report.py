@@ -2,7 +2,7 @@
 
 import json
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from energy_gan.methods.base import Method
 from energy_gan.model import Model
 
 
-class Report(Callback):
-    """Measure and draw every so many steps, and in full at the end.
+class Report(Callback, ABC):
+    """Measure and draw every so many steps, and in full at the end; of several processes the first does it.
 
     `metrics.json` in the run's folder holds the last numbers, the yardsticks beside them and the
     numbers of the whole run; `figures/` the last pictures; the trackers all of them, by step.
@@ -84,7 +84,7 @@ class Report(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
         step = pl_module.step
-        if step == trainer.max_steps:
+        if step == trainer.max_steps or not trainer.is_global_zero:
             return  # the end has its own
         self.seconds = time.monotonic() - self._started
         if step % self.every_n_steps == 0:
@@ -93,6 +93,8 @@ class Report(Callback):
             self.show(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Method) -> None:
+        if not trainer.is_global_zero:
+            return
         self.seconds = time.monotonic() - self._started
         self.note(trainer, pl_module, self.measure(Model(pl_module)))
         self.show(trainer, pl_module)

@@ -21,7 +21,8 @@ def main() -> None:
     newest_checkpoint(given.run)
     run = Run(read_config(given.run, overrides), trust)
     run.resume()
-    print(summary(run.folder))
+    if run.trainer.is_global_zero:
+        print(summary(run.folder))
 
 
 if __name__ == "__main__":

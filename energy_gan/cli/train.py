@@ -1,7 +1,9 @@
 """Train: `python -m energy_gan.cli.train data=four_spin method=kim_bengio seed=1 …`."""
 
 import argparse
+import os
 import secrets
+import sys
 import time
 from pathlib import Path
 
@@ -49,12 +51,28 @@ def only_trust(overrides: list[str]) -> list[str]:
     return trust
 
 
+def first_process() -> bool:
+    """Whether this is the first process of a run, by what torchrun, SLURM and Lightning tell each."""
+    names = ("RANK",) if "RANK" in os.environ else ("SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
 def choose_run_dir(config: Config) -> str:
-    """Where the run will live; it must not hold anything yet."""
+    """Where the run will live; it must not hold anything yet.
+
+    Raises:
+        InputError: it does, or each of several processes would choose for itself.
+    """
     if config["run_dir"] is None:
+        many = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1 or "RANK" in os.environ
+        if many or config["trainer"].get("num_nodes", 1) > 1:
+            raise InputError(
+                "torchrun, SLURM and several machines start every process by itself: name the one folder "
+                "that all of them mean, run_dir=runs/my_run"
+            )
         now = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
         return str(Path("runs", config["name"], now))
-    if Path(config["run_dir"]).exists():
+    if first_process() and Path(config["run_dir"]).exists():
         raise InputError(
             f"run_dir={config['run_dir']} exists already and nothing is overwritten: name another, "
             f"or go on with `make resume RUN={config['run_dir']}`"
@@ -71,7 +89,9 @@ def main() -> None:
 
         print(OmegaConf.to_yaml(config), end="")
         return
-    config = compose([*overrides, f"run_dir='{choose_run_dir(config)}'"])
+    run_dir = f"run_dir='{choose_run_dir(config)}'"
+    config = compose([*overrides, run_dir])
+    sys.argv.append(run_dir)  # Lightning starts the other processes by the same command
 
     from energy_gan.cli.summary import summary
     from energy_gan.run import Run  # torch and Lightning: seconds, so only once the command is good
@@ -79,7 +99,8 @@ def main() -> None:
     run = Run(config, trust)
     run.create()
     run.fit()
-    print(summary(run.folder))
+    if run.trainer.is_global_zero:
+        print(summary(run.folder))
 
 
 if __name__ == "__main__":

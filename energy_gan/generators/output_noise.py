@@ -127,10 +127,13 @@ class LearnedNoise(OutputNoise):
         return clean, factor
 
 
-def add_noise(clean: Points, scale: Scale, rng: torch.Generator | None = None) -> Points:
-    """G(z) + L(z) ε."""
+def add_noise(
+    clean: Points, scale: Scale, rng: torch.Generator | None = None, noise: Float[Tensor, "B D"] | None = None
+) -> Points:
+    """G(z) + L(z) ε, the noise ε drawn where it is not given."""
     flat = clean.flatten(1)
-    noise = torch.randn(flat.shape, generator=rng, device=rng.device if rng else flat.device)
+    if noise is None:
+        noise = torch.randn(flat.shape, generator=rng, device=rng.device if rng else flat.device)
     noise = noise.to(flat)
     noise = scale * noise if scale.ndim == 2 else torch.einsum("bij,bj->bi", scale, noise)
     return (flat + noise).view_as(clean)

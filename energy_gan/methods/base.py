@@ -126,9 +126,17 @@ class Method(LightningModule, ABC):
     def end_step(self) -> None:
         """Log what was reported, count one step. Last in a training step."""
         if self.logs_now:
+            self.reported = self._over_processes(self.reported)
             for logger in self.loggers:
                 logger.log_metrics(self.reported, step=self.step)
         # The optimizers were stepped past Lightning, which would have counted each; it counts one.
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         progress.increment_ready()
         progress.increment_completed()
+
+    def _over_processes(self, values: dict[str, float]) -> dict[str, float]:
+        """The means over the processes that take the step together, each of which saw its slice."""
+        if self.trainer.world_size == 1 or not values:
+            return values
+        means = self.trainer.strategy.reduce(torch.tensor(list(values.values()), device=self.device))
+        return dict(zip(values, means.tolist(), strict=True))

@@ -17,6 +17,7 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,7 @@ from energy_gan.methods.base import MakeOptimizer, Method, Player, Schedule, Ter
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import maximum_likelihood, mean_energy
+from energy_gan.randomness import processes, rows
 from energy_gan.shapes import Energies, Points, Scalar
 
 
@@ -39,7 +41,8 @@ class EnergyGAN(Method):
         energy: E, any module from (B, *shape) to (B,).
         energy_optimizer: built as energy_optimizer(parameters); likewise generator_optimizer.
         generator: G with its prior; None trains the energy alone, on negatives from elsewhere.
-        generated: samples of the generator in each move; as many as there are points if None.
+        generated: samples of the generator in each move, of all processes together; as many as there are
+            points if None.
         negatives: where x⁻ comes from; the generator's own samples by default.
         objective: (energy_positive, energy_negative, log_weights, log_density) -> named terms.
         generator_objective: of the energies of the generator's samples, point by point; what it descends.
@@ -178,9 +181,8 @@ class EnergyGAN(Method):
         if not self.generator:
             return None
         prior = self.generator.prior
-        return (prior.spread if self.spread_latents else prior.sample)(
-            self.generated or len(x), device=x.device
-        )
+        draw = partial(prior.spread if self.spread_latents else prior.sample, device=x.device)
+        return rows(self.generated // processes() if self.generated else len(x), draw)
 
     def calibrate(self) -> None:
         """Measure the generator's batch-norm statistics for its present weights."""
