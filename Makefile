@@ -18,17 +18,24 @@ TRAIN :=
 SCORE :=
 RATE :=
 ARGS :=
+SWEEP :=
+SWEEP_ID :=
+GPUS :=
+LOCAL :=
+N_TRIALS :=
+JOBS :=
+FOLDER :=
 PY := .venv/bin/python
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .venv/.made: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 11) or sys.exit(f"error: Python 3.11 or later is needed, $(PYTHON) is {v}: make PYTHON=/path/to/python3.11")'
 	@test -x $(PY) || { echo "Making the environment in .venv (a minute or two the first time)"; $(PYTHON) -m venv .venv; }
 	@test -x .venv/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@.venv/bin/uv pip install --python $(PY) --constraint constraints.txt --editable '.[dev,images]'
+	@.venv/bin/uv pip install --python $(PY) --constraint constraints.txt --editable '.[dev,images,sweeps]'
 	@touch $@
 
 .PHONY: train
@@ -60,12 +67,20 @@ features: .venv/.made ## Train the classifier that measures images of a labelled
 	@$(PY) -m energy_gan.cli.features data=$(DATA) $(ARGS)
 
 .PHONY: detect
-detect: .venv/.made ## Find anomalies: TRAIN=normal.csv (or RUN=runs/…) SCORE=new.csv RATE=0.01 OUT=scores.csv
+detect: .venv/.made ## Find anomalies: TRAIN=normal.csv (a folder of images, or RUN=runs/…) SCORE=new.csv (a folder) RATE=0.01 OUT=scores.csv
 	@$(PY) -m energy_gan.cli.detect $(if $(TRAIN),--train $(TRAIN)) $(if $(RUN),--run $(RUN)) $(if $(SCORE),--score $(SCORE)) $(if $(RATE),--rate $(RATE)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .PHONY: anomaly
 anomaly: .venv/.made ## Anomalies of KDD Cup 99 over seeds, beside scikit-learn's detectors -> docs/anomaly.md
 	@$(PY) -m energy_gan.cli.anomaly $(ARGS)
+
+.PHONY: anomaly-images
+anomaly-images: .venv/.made ## MNIST with a digit held out, over digits and seeds -> docs/anomaly_mnist.md: ARGS='--methods … --digits … --steps …'
+	@$(PY) -m energy_gan.cli.anomaly_images $(ARGS)
+
+.PHONY: ood
+ood: .venv/.made ## Does the energy tell other images from its own? RUN=runs/… VERSUS='kmnist omniglot noise … FOLDER' OUT=(ood.json in the run)
+	@$(PY) -m energy_gan.cli.ood $(RUN) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .PHONY: energy
 energy: .venv/.made ## Score points or images: RUN=runs/… INPUT=points.csv (images: a folder) VERSUS=others.csv OUT=energies.csv
@@ -87,13 +102,29 @@ report: .venv/.made ## Every recipe on every set of the plane -> docs/two_dimens
 scaling: .venv/.made ## How quality and time grow with points and dimensions -> docs/figures/scaling.png
 	@$(PY) -m energy_gan.cli.scaling $(ARGS)
 
+.PHONY: sweep
+sweep: .venv/.made ## Search over settings: SWEEP=two_spiral_entropy (a file in sweeps/) LOCAL=1 (no account needed) N_TRIALS= JOBS=2 FOLDER=
+	@$(PY) -m energy_gan.cli.sweep $(SWEEP) $(if $(LOCAL),--local) $(if $(N_TRIALS),--n-trials $(N_TRIALS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FOLDER),--folder $(FOLDER)) $(ARGS)
+
+.PHONY: agent
+agent: .venv/.made ## Join a sweep of W&B from this machine: SWEEP_ID=entity/project/id GPUS=0,1
+	@$(PY) -m energy_gan.cli.agent $(SWEEP_ID) $(if $(GPUS),--gpus $(GPUS)) $(ARGS)
+
 .PHONY: config
 config: .venv/.made ## Print the composed config that `make train` would run
 	@$(PY) -m energy_gan.cli.train --config data=$(DATA) $(if $(METHOD),method=$(METHOD)) $(ARGS)
 
 .PHONY: test
 test: .venv/.made ## The tests, under 5 minutes on 2 cores
-	@$(PY) -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist worksteal -m 'not slow' $(ARGS)
+
+.PHONY: test-slow
+test-slow: .venv/.made ## The others: whole commands, two processes, a real W&B agent; 2 minutes
+	@$(PY) -m pytest --numprocesses 2 --dist worksteal -m slow $(ARGS)
+
+.PHONY: bench-ddp
+bench-ddp: .venv/.made ## The step on two processes beside Lightning's own way: ARGS='--devices 2 --accelerator cpu'
+	@$(PY) tests/benchmarks/ddp.py $(ARGS)
 
 .PHONY: lint
 lint: .venv/.made ## Style and names

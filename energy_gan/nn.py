@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Activation = Literal["tanh", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus"]
-BoundedActivation = Literal["tanh", "sigmoid"]
+Activation = Literal["tanh", "sigmoid", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus"]
+BOUNDED = ("tanh", "sigmoid")
 
 ACTIVATIONS = {
     "tanh": nn.Tanh,
@@ -33,6 +33,32 @@ def sizes(name: str, values: Sequence[int]) -> list[int]:
     if any(value < 1 for value in values):
         raise ValueError(f"{name} must be whole numbers of at least 1, got {list(values)}")
     return list(values)
+
+
+def convolution_channels(shape: Sequence[int], channels: Sequence[int], kernel: int) -> list[int]:
+    """The channels of convolutions over images of that shape, [C, H, W]; the kernel must have a middle."""
+    channels = sizes("channels", channels)
+    if len(shape) != 3 or not channels:
+        raise ValueError(f"shape must be [C, H, W] and channels not empty, got {list(shape)}, {channels}")
+    if kernel < 3 or kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd and at least 3, got {kernel}")
+    return channels
+
+
+def halving_convolutions(
+    shape: Sequence[int], channels: Sequence[int], kernel: int, activation: Activation
+) -> tuple[list[nn.Module], int]:
+    """Convolutions of stride 2 with an activation after each, and how many numbers they make of an image.
+
+    Height and width are divided by 2 in each, rounded up.
+    """
+    channels = convolution_channels(shape, channels, kernel)
+    n_in, height, width = shape
+    layers: list[nn.Module] = []
+    for n_out in channels:
+        layers += [nn.Conv2d(n_in, n_out, kernel, 2, kernel // 2), make_activation(activation)]
+        n_in, height, width = n_out, (height + 1) // 2, (width + 1) // 2
+    return layers, n_in * height * width
 
 
 def small_normal(std: float, bias: float, norm_bias: float = 0.0) -> Callable[[nn.Module], None]:

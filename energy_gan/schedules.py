@@ -14,8 +14,3 @@ def cosine(progress: float) -> float:
     https://arxiv.org/abs/1608.03983, equation 5 without restarts.
     """
     return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def linear(progress: float) -> float:
-    """1 − progress: from 1 to 0, evenly."""
-    return 1 - progress

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from energy_gan.energies.conv import ConvFeatures
 from energy_gan.energies.experts import (
     DiagonalQuadratic,
     GaussianRBMExperts,
@@ -111,7 +112,12 @@ def test_integrable_where_it_is_claimed(family):
 
 def test_integrability_is_not_claimed_without_a_quadratic_term_or_bounded_features():
     assert not ProductOfExperts([2], MLPFeatures([2]), 4).integrable
-    assert not ProductOfExperts([2], Identity([2]), 4, quadratic=IsotropicQuadratic()).integrable
+    unbounded = (
+        MLPFeatures([2], last_activation="leaky_relu"),
+        ConvFeatures([1, 8, 8], [4], "relu", "softplus"),
+    )
+    for shape, features in ([2], Identity([2])), ([2], unbounded[0]), ([1, 8, 8], unbounded[1]):
+        assert not ProductOfExperts(shape, features, 4, quadratic=IsotropicQuadratic()).integrable
 
 
 def test_learned_scales_stay_positive():

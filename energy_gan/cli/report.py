@@ -1,4 +1,5 @@
-"""Every recipe on every set of the plane, and what comes of it as docs/two_dimensions.md; or of images.
+"""Every recipe on every set of the plane, and what comes of it as docs/two_dimensions.md; or of images; or
+the entropy estimates of `METHOD=meg`.
 
 A trial is a run, runs/report/<method>/<data>/seed_<seed>. What is there is not run again, and what was
 cut short goes on from its last checkpoint; so the report can be stopped and started at any time.
@@ -31,7 +32,7 @@ HELD_OUT = {  # never looked at while a recipe was chosen; drawn as tables and r
 
 
 class Kind(NamedTuple):
-    """What is run and shown of points, or of images."""
+    """What is run and shown: of points, of images or of entropies."""
 
     data: Sequence[str]
     held_out: Sequence[str]
@@ -43,6 +44,8 @@ class Kind(NamedTuple):
     caption: str
     out: Path
     head: str
+    variants: Mapping[str, Sequence[str]] = {}  # overrides of a name in `methods` that is none of conf/method
+    one_picture: bool = True  # of each set, by the first method; or one of each method
 
 
 POINTS = Kind(
@@ -110,7 +113,62 @@ against all training images; the columns are explained in [images.md](images.md)
 the seeds and, in brackets, the worst of them. Seconds are of training as a whole, on one thread of a shared
 machine. The Fréchet distance is in the units of the classifier that was trained on the set: compare with the
 yardsticks.""",
+    one_picture=False,
 )
+TERMS = "energy_gan.generator_terms"
+ENTROPIES = POINTS._replace(
+    data=("eight_gaussians", "twenty_five_gaussians", "swiss_roll"),
+    held_out=(),
+    methods=(
+        "jensen_shannon", "donsker_varadhan", "info_nce", "nearest_neighbours", "batch_norm", "none",
+    ),
+    seeds=(0, 1, 2),
+    columns={
+        "kl_data_energy": ("KL(data‖energy)", min),
+        "kl_generator_energy": ("KL(gen.‖energy)", min),
+        "refined_kl_generator_energy": ("refined", min),
+        "modes_covered": ("modes", max),
+        "smallest_mode": ("smallest mode", max),
+        "hdr99": ("in 99 % region", max),
+        "sliced_w2": ("sliced W2", min),
+    },
+    caption="three log densities on one scale",
+    out=Path("docs/entropies.md"),
+    head="""\
+# Maximum entropy generators in the plane, with each estimate of the entropy
+
+Made by `make report ARGS=--entropies`. A trial is `make train DATA=… METHOD=meg ARGS='seed=… …'` with the
+settings of `ENTROPIES` in energy_gan/cli/report.py, on the authors' narrow sets: 2,000 steps of networks with
+three layers of 128 at five times the authors' rate, where they have 100,000 steps and layers of 512. KL in
+nats, integrated on a grid. Each cell is the mean over the seeds and, in brackets, the worst of them. Seconds
+are of training as a whole, on one thread of a shared machine.""",
+    variants={
+        name: [
+            "method=meg", "trainer.max_steps=2000", "method.energy.features.hidden=[128,128,128]",
+            "method.generator.hidden=[128,128,128]", "method.energy_optimizer.lr=0.0005",
+            "method.generator_optimizer.lr=0.0005", "method.entropy_optimizer.lr=0.0005", *own,
+        ]
+        for name, own in {
+            "jensen_shannon": ["method.entropy.statistics.hidden=[128,128,128]"],
+            "donsker_varadhan": [
+                "method.entropy.statistics.hidden=[128,128,128]", "method.entropy.estimator=donsker_varadhan",
+            ],
+            "info_nce": [
+                "method.entropy.statistics.hidden=[128,128,128]", "method.entropy.estimator=info_nce",
+                "method.entropy.negatives=all_pairs",
+            ],
+            "nearest_neighbours": [
+                "~method.entropy",
+                f"+method.entropy._target_={TERMS}.nearest_neighbour_entropy.NearestNeighbourEntropy",
+            ],
+            "batch_norm": [
+                "~method.entropy", f"+method.entropy._target_={TERMS}.batch_norm_entropy.BatchNormEntropy",
+                "+method.entropy.reduction=mean", "method.generator.batch_norm=true",
+            ],
+            "none": ["method.entropy=null"],
+        }.items()
+    },
+)  # fmt: skip
 
 
 class Trial(NamedTuple):
@@ -127,24 +185,31 @@ def main() -> None:
     parser.add_argument(
         "--images", action="store_true", help="images instead of points -> docs/image_results.md"
     )
-    parser.add_argument("--methods", nargs="+", help="(all of the kind)")
-    parser.add_argument("--data", nargs="+", help="(all of the plane; of images mnist)")
-    parser.add_argument("--seeds", nargs="+", type=int, help="(0 to 4; of images 1 to 3)")
+    parser.add_argument(
+        "--entropies", action="store_true", help="METHOD=meg with each estimate -> docs/entropies.md"
+    )
+    parser.add_argument("--methods", nargs="+", help="(all of the kind; of entropies the estimates)")
+    parser.add_argument("--data", nargs="+", help="(all of the plane; of images mnist; the narrow sets)")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, help="(0 to 4; of images 1 to 3; of entropies 0 to 2)"
+    )
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="key=value", help="for every trial, as data.root=…"
     )
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each (2)")
     parser.add_argument("--folder", type=Path, default=Path("runs/report"), help="of the trials")
-    parser.add_argument("--out", type=Path, help="(docs/two_dimensions.md or docs/image_results.md)")
+    parser.add_argument("--out", type=Path, help="(docs/two_dimensions.md, image_results.md or entropies.md)")
     parser.add_argument("--no-runs", action="store_true", help="report what is there, run nothing")
     given = parser.parse_args()
-    kind = IMAGES if given.images else POINTS
+    if given.images and given.entropies:
+        raise InputError("--images and --entropies are two reports: give one of them")
+    kind = IMAGES if given.images else ENTROPIES if given.entropies else POINTS
     given.methods = given.methods or kind.methods
     given.data = given.data or [*kind.data, *kind.held_out]
     given.seeds = kind.seeds if given.seeds is None else given.seeds
     given.out = given.out or kind.out
     for what, names, known in (
-        ("--methods", given.methods, options("method")),
+        ("--methods", given.methods, kind.variants or options("method")),
         ("--data", given.data, [*options("data"), *HELD_OUT]),
     ):
         if unknown := set(names) - set(known):
@@ -156,19 +221,21 @@ def main() -> None:
 
     trials = [Trial(*t) for t in product(given.methods, given.data, given.seeds)]
     trials.sort(key=lambda t: t.seed)  # a first table early, the other seeds after it
-    failures = [] if given.no_runs else run_all(trials, given.folder, given.jobs, given.set)
+    failures = [] if given.no_runs else run_all(kind, trials, given.folder, given.jobs, given.set)
     write(kind, given.out, read(trials, given.folder), given.data, given.folder)
     print(f"{given.out} and its figures are written")
     if failures:
         raise InputError(f"{len(failures)} trials failed, their logs: {', '.join(map(str, failures))}")
 
 
-def run_all(trials: Iterable[Trial], folder: Path, jobs: int, settings: Sequence[str]) -> list[Path]:
+def run_all(
+    kind: Kind, trials: Iterable[Trial], folder: Path, jobs: int, settings: Sequence[str]
+) -> list[Path]:
     """Run what is not there yet; the logs of the trials that failed."""
     todo = [t for t in trials if not (t.run(folder) / "metrics.json").is_file()]
     failures = []
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(run, trial, folder, settings): trial for trial in todo}
+        running = {pool.submit(run, kind, trial, folder, settings): trial for trial in todo}
         for done in (bar := tqdm(as_completed(running), total=len(todo), unit="run", disable=not todo)):
             bar.set_postfix_str(str(running[done].run(Path())))
             if log := done.result():
@@ -176,9 +243,10 @@ def run_all(trials: Iterable[Trial], folder: Path, jobs: int, settings: Sequence
     return failures
 
 
-def run(trial: Trial, folder: Path, settings: Sequence[str] = ()) -> Path | None:
+def run(kind: Kind, trial: Trial, folder: Path, settings: Sequence[str] = ()) -> Path | None:
     """One trial; the path of its log if it failed."""
-    overrides = [*data_of(trial, folder), f"method={trial.method}", f"seed={trial.seed}", *settings]
+    method = kind.variants.get(trial.method, [f"method={trial.method}"])
+    overrides = [*data_of(trial, folder), *method, f"seed={trial.seed}", *settings]
     return run_trial(trial.run(folder), overrides)
 
 
@@ -228,7 +296,7 @@ def write(kind: Kind, out: Path, reports: Mapping[Trial, dict], data: Sequence[s
         for trial in shown(kind, name, reports):
             picture = trial.run(folder) / f"figures/{kind.picture}.png"
             if picture.is_file():
-                file = f"{out.stem}_{name}" + (f"_{trial.method}" if kind is IMAGES else "")
+                file = f"{out.stem}_{name}" + ("" if kind.one_picture else f"_{trial.method}")
                 shrink(picture, figures / f"{file}.png")
                 page.append(
                     f'<img src="figures/{file}.png" width="760">\n\n'
@@ -242,7 +310,7 @@ def shown(kind: Kind, data: str, reports: Mapping[Trial, dict]) -> list[Trial]:
     order = {method: place for place, method in enumerate(kind.methods)}
     trials = sorted((t for t in reports if t.data == data), key=lambda t: (order.get(t.method, 99), t.seed))
     firsts = list({t.method: t for t in reversed(trials)}.values())[::-1]
-    return firsts if kind is IMAGES else firsts[:1]
+    return firsts[:1] if kind.one_picture else firsts
 
 
 def shrink(picture: Path, out: Path) -> None:

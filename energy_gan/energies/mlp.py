@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from energy_gan.nn import Activation, BoundedActivation, make_activation, sizes
+from energy_gan.nn import BOUNDED, Activation, make_activation, sizes
 
 
 class Identity(nn.Flatten):
@@ -19,25 +19,23 @@ class Identity(nn.Flatten):
 
 
 class MLPFeatures(nn.Sequential):
-    """Linear layers with an activation after each; the last one bounds the features (Eq. 11).
+    """Linear layers with an activation after each; the last one should bound the features (Eq. 11).
 
     Args:
         shape: of one point.
         hidden: widths of the layers, the last is the number of features.
         activation: of all layers but the last.
-        last_activation: of the last; tanh or sigmoid, so that f is bounded.
+        last_activation: of the last; with tanh or sigmoid f is bounded.
         input_gain: the first layer's weights and biases start this many times larger. Fine
             structure (thin spirals) is found sooner with 3.
     """
-
-    bounded = True
 
     def __init__(
         self,
         shape: Sequence[int],
         hidden: Sequence[int] = (128, 128),
         activation: Activation = "tanh",
-        last_activation: BoundedActivation = "tanh",
+        last_activation: Activation = "tanh",
         input_gain: float = 1.0,
     ):
         widths = [math.prod(shape), *sizes("hidden", hidden)]
@@ -51,5 +49,6 @@ class MLPFeatures(nn.Sequential):
             layers += [nn.Linear(fan_in, fan_out), make_activation(name)]
         super().__init__(*layers)
         self.out_features = widths[-1]
+        self.bounded = last_activation in BOUNDED
         for parameter in layers[1].parameters():
             parameter.data.mul_(input_gain)

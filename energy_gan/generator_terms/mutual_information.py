@@ -37,7 +37,7 @@ from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator, Prior
 from energy_gan.generators.output_noise import noise_log_prob
 from energy_gan.negatives.base import Negatives
-from energy_gan.nn import Activation, make_activation, sizes, small_normal
+from energy_gan.nn import Activation, halving_convolutions, make_activation, sizes, small_normal
 from energy_gan.shapes import Energies, Latents, Points, Scalar
 
 Features = Float[Tensor, "B F"]
@@ -112,17 +112,8 @@ class ConvStatistics(Statistics):
         weight_std: float | None = 0.02,
     ):
         super().__init__()
-        channels = sizes("channels", channels)
-        if len(shape) != 3 or not channels:
-            raise ValueError(f"shape must be [C, H, W] and channels not empty, got {list(shape)}, {channels}")
-        if kernel < 3 or kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd and at least 3, got {kernel}")
-        n_in, height, width = shape
-        layers: list[nn.Module] = []
-        for n_out in channels:
-            layers += [nn.Conv2d(n_in, n_out, kernel, 2, kernel // 2), make_activation(activation)]
-            n_in, height, width = n_out, (height + 1) // 2, (width + 1) // 2
-        last = nn.Linear(n_in * height * width, _at_least_1(latent_dim))
+        layers, n_features = halving_convolutions(shape, channels, kernel, activation)
+        last = nn.Linear(n_features, _at_least_1(latent_dim))
         self.convolutions = nn.Sequential(*layers, nn.Flatten(), last)
         self.network = _network(2 * latent_dim, hidden, activation)
         if weight_std is not None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import nn
 
 from energy_gan.generators.base import Generator, Prior
-from energy_gan.nn import Activation, GaussianNoise, make_activation, sizes, small_normal
+from energy_gan.nn import Activation, GaussianNoise, convolution_channels, make_activation, small_normal
 
 
 class ConvGenerator(Generator):
@@ -41,11 +41,7 @@ class ConvGenerator(Generator):
         kernel: int = 5,
         weight_std: float | None = 0.01,
     ):
-        channels = sizes("channels", channels)
-        if len(shape) != 3 or not channels:
-            raise ValueError(f"shape must be [C, H, W] and channels not empty, got {list(shape)}, {channels}")
-        if kernel < 3 or kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd and at least 3, got {kernel}")
+        channels = convolution_channels(shape, channels, kernel)
         halvings = 2 ** len(channels)
         if shape[1] % halvings or shape[2] % halvings:
             raise ValueError(
