@@ -114,6 +114,27 @@ def test_a_cut_run_goes_on(open_door, finished_run):
     )
 
 
+def test_averaged_weights_leave_training_alone_and_survive_a_cut(open_door, finished_run):
+    """The average w̄ₖ = ½ w̄ₖ₋₁ + ½ wₖ is what is kept and measured; the moves are those of a run without."""
+
+    def weights(run, key="state_dict", step=20):
+        kept = torch.load(f"{run}/checkpoints/step_{step:09d}.ckpt", weights_only=True)[key]
+        return torch.cat([value.flatten() for name, value in kept.items() if "energy" in name])
+
+    average = "callbacks.average={_target_: lightning.pytorch.callbacks.EMAWeightAveraging, decay: 0.5}"
+    few = ["data=eight_gaussians", "method=kim_bengio", "data.density.std=0.2", *FEW, *QUICK, average]
+    assert open_door("train", *few, "run_dir=whole")[0] == 0
+    shutil.copytree("whole", "cut")
+    Path("cut/checkpoints/step_000000020.ckpt").unlink()
+    assert open_door("resume", "cut")[0] == 0
+    assert torch.equal(weights("whole", "current_model_state", 10), weights(finished_run, step=10))
+    assert 0 < (weights("whole") - weights(finished_run)).abs().max() < 0.1
+    assert torch.equal(weights("whole"), weights("cut"))
+    measured = [json.loads(Path(f"{run}/metrics.json").read_text())["metrics"] for run in ("whole", "cut")]
+    assert measured[0] == pytest.approx(measured[1])
+    assert measured[0] != json.loads((finished_run / "metrics.json").read_text())["metrics"]
+
+
 def test_a_run_can_be_longer_than_planned(open_door, finished_run):
     shutil.copytree(finished_run, "run")
     assert open_door("resume", "run", "trainer.max_steps=30")[0] == 0
