@@ -313,11 +313,12 @@ def test_mistakes_at_the_table_are_one_line(open_door):
     assert not Path("a.md").exists()
 
 
-def test_settings_given_come_after_those_of_the_authors():
+def test_settings_given_come_after_those_of_the_recipe():
     given = argparse.Namespace(steps=7, set=["data.root=data"])
     config = compose(overrides(Trial("meg", 4, 2), given))
-    assert config["method"]["penalty_weight"] == 100
-    assert config["method"]["penalty"]["reduction"] == "per_pixel"
+    assert config["method"]["penalty_weight"] == 0.01
+    assert config["method"]["penalty"]["reduction"] == "per_sample"
+    assert config["callbacks"]["average"]["decay"] == 0.998
     assert (config["data"]["without"], config["seed"], config["trainer"]["max_steps"]) == (4, 2, 7)
     given.set.append("method.penalty_weight=3.0")
     assert compose(overrides(Trial("meg", 4, 2), given))["method"]["penalty_weight"] == 3

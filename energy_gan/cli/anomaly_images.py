@@ -31,7 +31,15 @@ PUBLISHED = {  # mean and standard deviation over the last ten epochs; digits 1,
     "LEBM": ((0.336, 0.008), (0.630, 0.017), (0.619, 0.013), (0.463, 0.009), (0.413, 0.010)),
 }
 AIMS = ("MEG", "LEBM")
-RECIPES = {"meg": ["method.penalty_weight=100.0"]}  # the authors' for this task, ten times that for samples
+RECIPES = {  # chosen on digit 8, which is not in the table
+    "meg": [
+        "method.energy_steps=1", "method.penalty.reduction=per_sample", "method.penalty_weight=0.01",
+        "method.energy_optimizer.lr=0.0005", "method.generator_optimizer.lr=0.0005",
+        "method.entropy_optimizer.lr=0.0005", "method.generator.prior.latent_dim=32",
+        "method.energy.features.last_activation=leaky_relu", "trainer.max_steps=3000",
+        "callbacks.average={_target_: lightning.pytorch.callbacks.EMAWeightAveraging, decay: 0.998}",
+    ]
+}  # fmt: skip
 HEAD = """\
 # Anomaly detection: MNIST with a digit held out
 
@@ -46,10 +54,14 @@ published VAE reaches 0.063 for digit 1, which with the whole digit no detector 
 base rate of 0.388): so the published table is set beside the test with a fifth of it. Whether all of its rows
 are of that test is not known. Published numbers are means over the last ten epochs.
 
-The method `meg` has the authors' weight of the penalty for this task, 100 per pixel. ‖∇E‖² is in the units
-that the networks see. The detectors see pixels from 0 to 1; the one-class SVM and the local outlier factor
-{most:,} random images, the mixture of PPCA {many:,}, the nearest neighbour all of them. Seconds are of the
-process that trains, if it was not cut short, or of fitting and scoring, on one thread of a shared machine.
+The method `meg` has here one energy move a step, five times the authors' rate, a penalty of 0.01 per image,
+where the authors' is 100/784, and averaged weights (a decay of 0.998 a step), without which its energies of
+the digit left out sway from one hundred steps to the next. This was chosen on digit 8, which is not in the
+tables, with one seed: its average precision was .471 in the first test and .788 in the second, without the
+average .105 and .372. ‖∇E‖² is in the units that the networks see. The detectors see pixels from 0 to 1;
+the one-class SVM and the local outlier factor {most:,} random images, the mixture of PPCA {many:,}, the
+nearest neighbour all of them. Seconds are of the process that trains, if it was not cut short, or of
+fitting and scoring, on one thread of a shared machine.
 """
 
 
