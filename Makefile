@@ -25,6 +25,9 @@ LOCAL :=
 N_TRIALS :=
 JOBS :=
 FOLDER :=
+PORT :=
+ONLINE :=
+PROJECT :=
 PY := .venv/bin/python
 
 .PHONY: help
@@ -35,7 +38,7 @@ help: ## This list
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 11) or sys.exit(f"error: Python 3.11 or later is needed, $(PYTHON) is {v}: make PYTHON=/path/to/python3.11")'
 	@test -x $(PY) || { echo "Making the environment in .venv (a minute or two the first time)"; $(PYTHON) -m venv .venv; }
 	@test -x .venv/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@.venv/bin/uv pip install --python $(PY) --constraint constraints.txt --editable '.[dev,images,sweeps]'
+	@.venv/bin/uv pip install --python $(PY) --constraint constraints.txt --editable '.[dev,images,sweeps,dashboards]'
 	@touch $@
 
 .PHONY: train
@@ -53,6 +56,10 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 .PHONY: sample
 sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder) SEED=0 REFINE=(MALA steps) SAMPLER=(mala, hmc, langevin: in latent space)
 	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(ARGS)
+
+.PHONY: chains
+chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/… SAMPLER=mala N=10000 ARGS='--temperature 1 0.3 --steps 50'
+	@$(PY) -m energy_gan.cli.chains $(RUN) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: interpolate
 interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
@@ -109,6 +116,10 @@ sweep: .venv/.made ## Search over settings: SWEEP=two_spiral_entropy (a file in 
 .PHONY: agent
 agent: .venv/.made ## Join a sweep of W&B from this machine: SWEEP_ID=entity/project/id GPUS=0,1
 	@$(PY) -m energy_gan.cli.agent $(SWEEP_ID) $(if $(GPUS),--gpus $(GPUS)) $(ARGS)
+
+.PHONY: dashboard
+dashboard: .venv/.made ## Watch runs: TensorBoard over FOLDER=runs PORT=6006; ONLINE=1 [PROJECT=entity/project]: W&B's workspace and report
+	@$(PY) -m energy_gan.cli.dashboard $(if $(ONLINE),--online) $(if $(PROJECT),--project $(PROJECT)) $(if $(FOLDER),--folder $(FOLDER)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 .PHONY: config
 config: .venv/.made ## Print the composed config that `make train` would run

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ class Run:
         self, config: Config, trust: Sequence[str] = (), data: DataModule | None = None, **parts: nn.Module
     ):
         _quieten()
+        config = _identified(config)
         check(config, trust)
         self.config, self.folder = config, Path(config["run_dir"])
         if config.get("threads"):
@@ -135,6 +137,9 @@ class Run:
         if self.trainer.is_global_zero:
             self._write_config()
             print(f"resumed from step {step}")
+        for logger in self.trainer.loggers:
+            if hasattr(logger, "go_on"):  # one of energy_gan.callbacks.trackers
+                logger.go_on(step)
         self.trainer.fit(self.method, self.data, ckpt_path=checkpoint, weights_only=True)
         return step
 
@@ -200,6 +205,15 @@ def without_folder(config: Config) -> Config:
         "logger": {},
         "trainer": config["trainer"] | {"enable_checkpointing": False},
     }
+
+
+def _identified(config: Config) -> Config:
+    """The config with the id of its run on W&B, one for the life of the folder; W&B's agent gives its own."""
+    tracker = (config.get("logger") or {}).get("wandb") or {}
+    if "id" not in tracker:
+        return config
+    name = os.environ.get("WANDB_RUN_ID") or tracker["id"] or secrets.token_hex(4)
+    return config | {"logger": config["logger"] | {"wandb": tracker | {"id": name}}}
 
 
 def _method(node: Config, parts: dict[str, nn.Module]) -> Method:

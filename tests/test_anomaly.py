@@ -3,15 +3,19 @@
 import gzip
 import json
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from energy_gan.cli.trials import check_recipe
 from energy_gan.compose import compose
 from energy_gan.data.kddcup import CATEGORIES, COLUMNS, FEATURES, FILE, KDDCup99
 from energy_gan.errors import InputError
@@ -386,6 +390,17 @@ def test_detect_keeps_a_run_and_takes_one(open_door, tables):
     assert a["anomalous"].tolist() == b["anomalous"].tolist(), "the same rows are held out again"
 
 
+def test_of_several_processes_the_first_scores_and_writes(open_door, tables, monkeypatch):
+    from lightning import Trainer
+
+    monkeypatch.setattr(Trainer, "is_global_zero", False)
+    quick = [*QUICK[1:], "trainer.max_steps=2"]
+    status, output, errors = open_door("detect", "--train", tables[0], "--score", tables[1], *quick)
+    assert status == 0, errors
+    assert "are anomalous" not in output
+    assert not Path("scores.csv").exists()
+
+
 def test_mistakes_at_detect_are_one_line(open_door, tables):
     normal, new, _ = tables
     pd.DataFrame({"a": [1.0], "c": [2.0]}).to_csv("other.csv", index=False)
@@ -421,8 +436,8 @@ def test_mistakes_at_detect_are_one_line(open_door, tables):
 
 
 def trial(path, overrides):
-    """A run in this process without its report, for `run_trial`, which is tested with the reports."""
-    run = Run(compose([*overrides, f"run_dir='{path}'", "callbacks.report=null", "logger.wandb=null"]))
+    """A run in this process, for `run_trial`, which is tested by itself."""
+    run = Run(compose([*overrides, f"run_dir='{path}'", "logger.wandb=null"]))
     run.create()
     run.fit()
     Path(path, "metrics.json").write_text('{"seconds": 3.5}')
@@ -433,6 +448,7 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
     root = Path(write_kdd(kdd_rows(400))).absolute()
     Path("docs").mkdir()
     settings = ["trainer.max_steps=2", "data.batch_size=64", "callbacks.progress.refresh_rate=0"]
+    settings.append("callbacks.report=null")
     given = ["--methods", "kim_bengio", "--seeds", 0, 1, "--set", f"data.root={root}", *settings]
     status, output, errors = open_door("anomaly", *given)
     assert status == 0, errors
@@ -458,7 +474,115 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
         status, _, errors = open_door("anomaly", *given, other)
         assert (status, errors.count("\n")) == (2, 1)
         assert "runs/anomaly holds trials of another test" in errors
+    for other, said in (
+        (
+            "trainer.max_steps=3",
+            "runs/anomaly/kim_bengio/seed_0 was made with trainer.max_steps=2 and not 3: give another",
+        ),
+        ("method.penalty_weight=7.5", " and not 7.5: give another --folder"),
+        ("data.scaling=min_max", "made with data.scaling=standard and not min_max"),
+    ):
+        status, _, errors = open_door("anomaly", *given, other)
+        assert (status, errors.count("\n")) == (2, 1), errors
+        assert said in errors
     assert Path("docs/anomaly.md").read_text() == page
+    shutil.move(root, "elsewhere")
+    shutil.move("runs/anomaly", "moved")
+    facts = json.loads(Path("moved/test.json").read_text())
+    Path("moved/test.json").write_text(json.dumps({k: facts[k] for k in ("ratio", "split_seed")}))
+    given[given.index(f"data.root={root}")] = "data.root=elsewhere"
+    shown = ["callbacks.progress.refresh_rate=7", "logger.tensorboard=null", "callbacks.checkpoint.keep=1"]
+    status, _, errors = open_door("anomaly", *given, *shown, "--folder", "moved")
+    assert status == 0, errors
+    assert Path("docs/anomaly.md").read_text() == page
+    assert json.loads(Path("moved/test.json").read_text()) == facts, (
+        "what an earlier version left out is added"
+    )
+
+
+def test_a_cut_trial_goes_on_with_its_trust_and_no_other_settings(monkeypatch):
+    from energy_gan.cli import trials
+
+    commands = []
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(trials.subprocess, "run", lambda command, **how: commands.append(command[2:]) or done)
+    path = Path("runs/trial")
+    overrides = ["data=eight_gaussians", "method=kim_bengio", "trainer.max_steps=9", "trust=[mine]"]
+    assert trials.run_trial(path, overrides) is None
+    (path / "checkpoints").mkdir(parents=True)
+    config = compose([*overrides[:3], f"run_dir='{path}'"])
+    OmegaConf.save(config, path / "config.yaml")
+    for name in ("step_000000003.ckpt", "step_000000006.ckpt"):
+        (path / "checkpoints" / name).touch()
+    assert trials.run_trial(path, overrides) is None
+    shown = ["callbacks.checkpoint.every_n_steps=3", "callbacks.report.every_n_steps=3", "threads=2"]
+    assert trials.run_trial(path, [*overrides, *shown]) is None
+    assert [command[0] for command in commands] == [
+        "energy_gan.cli.train",
+        "energy_gan.cli.resume",
+        "energy_gan.cli.resume",
+    ]
+    assert commands[0][1:5] == overrides
+    assert commands[1][1:] == [str(path), "trust=[mine]"]
+    for other, said in (
+        ("trainer.max_steps=18", "runs/trial was made with trainer.max_steps=9 and not 18: give another"),
+        ("method.entropy=null", "made with method.entropy._target_=energy_gan"),
+        ("callbacks.report=null", "made with callbacks.report._target_="),
+        ("callbacks.report.n_samples=5", "made with callbacks.report.n_samples=200000 and not 5"),
+        (
+            "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.5}",
+            "=None and not 0.5",
+        ),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            trials.run_trial(path, [*overrides, other])
+    assert len(commands) == 3
+    for checkpoint in path.glob("checkpoints/*"):
+        checkpoint.unlink()
+    assert trials.run_trial(path, [*overrides, "trainer.max_steps=18"]) is None, "nothing was saved: anew"
+    assert not path.exists()
+
+
+def test_averages_by_either_class_are_one_recipe():
+    path = Path("trial")
+    path.mkdir()
+    config = compose(["data=kddcup99", "method=meg"])
+    config["callbacks"]["average"]["_target_"] = "lightning.pytorch.callbacks.EMAWeightAveraging"
+    OmegaConf.save(config | {"run_dir": str(path)}, path / "config.yaml")
+    (path / "metrics.json").write_text("{}")
+    check_recipe(path, ["data=kddcup99", "method=meg"])
+    with pytest.raises(InputError, match=r"callbacks\.average\.decay=0\.998 and not 0\.5"):
+        check_recipe(path, ["data=kddcup99", "method=meg", "callbacks.average.decay=0.5"])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "path", "overrides"),
+    [
+        (
+            "report",
+            ["--methods", "aligned", "--data", "rings", "--seeds", 3],
+            "runs/report/aligned/rings/seed_3",
+            ["data=rings", "method=aligned", "seed=3"],
+        ),
+        (
+            "scaling",
+            ["--dimensions", 2, "--points", 1000],
+            "runs/scaling/2_1000",
+            ["data=mixture", "method=aligned", "data.density.dimension=2", "data.n_points=1000"],
+        ),
+    ],
+)
+def test_reports_refuse_trials_of_other_settings(open_door, name, arguments, path, overrides):
+    Path(path).mkdir(parents=True)
+    config = compose([*overrides, "trainer.max_steps=5", f"run_dir={path}"])
+    OmegaConf.save(config, Path(path, "config.yaml"))
+    Path(path, "metrics.json").write_text('{"metrics": {}, "yardsticks": {}, "seconds": 1.0, "step": 5}')
+    status, _, errors = open_door(name, *arguments)
+    assert (status, errors.count("\n")) == (2, 1), errors
+    assert f"{path} was made with trainer.max_steps=5 and not 1500" in errors
+    if name == "report":
+        assert open_door(name, *arguments, "--no-runs")[0] == 0, "what is there is shown"
+        assert "| `aligned` |" in Path("docs/two_dimensions.md").read_text()
 
 
 def test_mistakes_at_the_table_are_one_line(open_door):

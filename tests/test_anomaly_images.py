@@ -16,6 +16,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from energy_gan.build import build, check
 from energy_gan.cli.anomaly_images import PUBLISHED, Trial, both, distances, overrides, table
+from energy_gan.cli.energy import crop_of, folder_batches
+from energy_gan.cli.ood import other_sets
 from energy_gan.compose import compose
 from energy_gan.data.held_out_digit import leave_out, share_of_anomalies
 from energy_gan.data.mnist import MNIST, FashionMNIST
@@ -195,7 +197,7 @@ def test_the_mixture_finds_what_is_off_the_surface():
 
 
 def trial(path, overrides):
-    """A run in this process, for `run_trial`, which is tested with the reports."""
+    """A run in this process, for `run_trial`, which is tested with KDD Cup 99."""
     run = Run(compose([*overrides, f"run_dir='{path}'", "logger.wandb=null"]))
     run.create()
     run.fit()
@@ -273,7 +275,15 @@ def test_a_second_call_runs_nothing_and_a_cut_one_goes_on(open_door, monkeypatch
 
     status, _, errors = open_door("anomaly_images", *given, "--steps", 4)
     assert (status, errors.count("\n")) == (2, 1)
-    assert "was trained for 3 steps and not 4: give --steps 3" in errors
+    assert "was made with trainer.max_steps=3 and not 4: give another --folder" in errors
+    kept.unlink()  # nor is it scored as another, or gone on with
+    status, _, errors = open_door("anomaly_images", *given, "--steps", 2)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "was made with trainer.max_steps=3 and not 2" in errors
+    assert not kept.exists()
+    kept.write_text(json.dumps({"steps": 3} | numbers))  # as an earlier version kept them
+    assert open_door("anomaly_images", *given, "--no-runs")[0] == 0
+    assert Path("a.md").read_text() == page
     write_idx("others", 100, 40)
     other = [g if g != "data.root=data" else "data.root=others" for g in map(str, given)]
     status, _, errors = open_door("anomaly_images", *other, "--seeds", 0, 1)
@@ -489,6 +499,43 @@ def test_without_versus_it_takes_what_is_there(open_door, image_run):
         "gaussian",
         "constant",
     ]
+
+
+def test_a_folder_may_be_called_own(open_door, image_run):
+    Path("own").mkdir()
+    for i in range(12):
+        Image.fromarray(np.full((30, 40), 20 * i, np.uint8)).save(f"own/{i}.png")
+    Path("mine").symlink_to("own")
+    given = [image_run[0], "--n", 40, "--versus", "own", "mine", "--out", "ood.json"]
+    status, _, errors = open_door("ood", *given)
+    assert status == 0, errors
+    kept = json.loads(Path("ood.json").read_text())["auroc"]
+    assert list(kept) == ["own", "mine"]
+    assert kept["own"] == pytest.approx(kept["mine"])
+
+
+def test_the_seed_is_of_the_choice_and_the_crop_that_of_the_run():
+    """A left half that is dark: the centre of it is other than the whole."""
+    Path("many").mkdir()
+    for i in range(30):
+        image = np.full((8, 24), 200, np.uint8)
+        image[:, :8], image[0, 12] = 0, i
+        Image.fromarray(image).save(f"many/{i}.png")
+
+    def chosen(**settings):
+        (names, x), *_ = folder_batches(Path("many"), (1, 8, 8), bad=[], **settings)
+        return names, x
+
+    names, of_centre = chosen(crop="centre", most=5, seed=1)
+    assert names == chosen(crop="centre", most=5, seed=1)[0]
+    assert names != chosen(crop="centre", most=5, seed=2)[0]
+    given = argparse.Namespace(versus=["many"], n=5, seed=1)
+    for crop, expected in (("centre", of_centre), ("none", chosen(crop="none", most=5, seed=1)[1])):
+        assert torch.equal(other_sets(given, (1, 8, 8), Path(), crop)["many"], expected)
+    assert not torch.equal(of_centre, expected)
+    for crop, expected in (("none", "none"), ("centre", "centre"), (108, "centre"), (None, "centre")):
+        method = argparse.Namespace(hparams={"data": {"crop": crop}})
+        assert crop_of(argparse.Namespace(method=method)) == expected
 
 
 @pytest.fixture(scope="module")

@@ -119,20 +119,40 @@ def test_averaged_weights_leave_training_alone_and_survive_a_cut(open_door, fini
 
     def weights(run, key="state_dict", step=20):
         kept = torch.load(f"{run}/checkpoints/step_{step:09d}.ckpt", weights_only=True)[key]
-        return torch.cat([value.flatten() for name, value in kept.items() if "energy" in name])
+        return torch.cat(
+            [value.flatten() for name, value in kept.items() if name.endswith(("weight", "bias"))]
+        )
 
-    average = "callbacks.average={_target_: lightning.pytorch.callbacks.EMAWeightAveraging, decay: 0.5}"
+    average = "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.5}"
     few = ["data=eight_gaussians", "method=kim_bengio", "data.density.std=0.2", *FEW, *QUICK, average]
     assert open_door("train", *few, "run_dir=whole")[0] == 0
     shutil.copytree("whole", "cut")
     Path("cut/checkpoints/step_000000020.ckpt").unlink()
     assert open_door("resume", "cut")[0] == 0
-    assert torch.equal(weights("whole", "current_model_state", 10), weights(finished_run, step=10))
+    for step in (10, 20):
+        assert torch.equal(weights("whole", "current_model_state", step), weights(finished_run, step=step))
     assert 0 < (weights("whole") - weights(finished_run)).abs().max() < 0.1
     assert torch.equal(weights("whole"), weights("cut"))
     measured = [json.loads(Path(f"{run}/metrics.json").read_text())["metrics"] for run in ("whole", "cut")]
     assert measured[0] == pytest.approx(measured[1])
     assert measured[0] != json.loads((finished_run / "metrics.json").read_text())["metrics"]
+
+
+def test_averaged_weights_are_kept_as_they_are_measured(open_door):
+    """What is loaded is calibrated: to measure its batch norm anew changes nothing."""
+    average = "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.9}"
+    few = ["data=eight_gaussians", "method=kim_bengio", "data.density.std=0.2", *FEW, *QUICK, average]
+    assert open_door("train", *few, "run_dir=run")[0] == 0
+    for step in (10, 20):
+        method = energy_gan.load(f"run/checkpoints/step_{step:09d}.ckpt").method
+        kept = {name: value.clone() for name, value in method.state_dict().items()}
+        assert any("running_mean" in name for name in kept)
+        method.calibrate()
+        for name, value in method.state_dict().items():
+            torch.testing.assert_close(kept[name], value, msg=f"{name} at step {step}")
+    before = json.loads(Path("run/metrics.json").read_text())["metrics"]
+    assert open_door("evaluate", "run")[0] == 0
+    assert json.loads(Path("run/metrics.json").read_text())["metrics"] == pytest.approx(before)
 
 
 def test_a_run_can_be_longer_than_planned(open_door, finished_run):

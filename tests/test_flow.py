@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from energy_gan.build import load
-from energy_gan.cli.report import POINTS, Trial, cell, section
+from energy_gan.cli.report import POINTS, Trial, section
+from energy_gan.cli.trials import cell
 from energy_gan.errors import InputError
 from energy_gan.generator_terms.exact import ExactEntropy, ExactLikelihood
 from energy_gan.generators.base import Generator, NormalPrior

@@ -1,5 +1,6 @@
 """Laws of the chains in latent space: detailed balance, known posteriors, walls; and their door."""
 
+import json
 import math
 import re
 import shutil
@@ -472,3 +473,31 @@ def test_a_run_without_a_latent_space_to_walk_in(open_door, method, message):
     assert message in errors
     assert len(errors.strip().splitlines()) == 1, errors
     assert not list(Path().glob("samples*"))
+
+
+def test_chains_stand_beside_the_generator(open_door, finished_run, tmp_path):
+    """One row each; from the same latents, so at a very high temperature and a step nothing is worse off."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    status, output, _ = open_door(
+        "chains", run, "--n", 500, "--steps", 5, "--temperature", 1, 1e6, "--seed", 3
+    )
+    assert status == 0
+    assert "mala, 5 steps at 1" in output
+    rows = json.loads((run / "chains.json").read_text())
+    assert list(rows) == ["generator", "mala, 5 steps at 1", "mala, 5 steps at 1e+06"]
+    model = load(run)
+    assert rows["generator"]["mean_energy"] == pytest.approx(float(model.energy(model.sample(500, 3)).mean()))
+    cold, hot = list(rows.values())[1:]
+    assert cold["mean_energy"] < rows["generator"]["mean_energy"]
+    assert (
+        0 < cold["lowest_acceptance_rate"] <= cold["acceptance_rate"] <= cold["highest_acceptance_rate"] <= 1
+    )
+    assert abs(hot["mean_energy"] - rows["generator"]["mean_energy"]) < 0.5
+    for arguments, said in (
+        (["--n", 1], "--n must be at least 2"),
+        (["--temperature", 0], "temperature must be positive"),
+    ):
+        status, _, errors = open_door("chains", run, *arguments)
+        assert (status, errors.count("error:")) == (2, 1)
+        assert said in errors

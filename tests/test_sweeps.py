@@ -20,8 +20,9 @@ import yaml
 
 from energy_gan.callbacks import images
 from energy_gan.cli import agent, sweep_file
-from energy_gan.cli.sweep import command_of, short_names
+from energy_gan.cli.sweep import command_of, register, short_names
 from energy_gan.cli.sweep_file import check_all, check_experiment, extremes, names, read
+from energy_gan.cli.sweep_picture import picture
 from energy_gan.cli.sweep_trials import Search, Trial
 from energy_gan.errors import InputError
 
@@ -177,6 +178,22 @@ def test_a_metric_of_the_end_cannot_end_a_trial_early():
         check_all(read(written(metric=late, early_terminate={"type": "hyperband", "min_iter": 1})))
 
 
+def test_only_measurements_in_tensorboards_files_can_end_a_trial_early_here():
+    """A running trial's curve of train/… has more points than an ended one's; W&B's server has both whole."""
+    rule = {"type": "hyperband", "min_iter": 1}
+    trained = read(written(metric={"name": "train/entropy"}, early_terminate=rule))
+    with pytest.raises(InputError, match="early_terminate needs a val/… metric"):
+        check_all(trained)
+    check_all(trained, here=False)
+    measured = read(written(early_terminate=rule))
+    check_all(measured)
+    without = ["logger.tensorboard=null"]
+    with pytest.raises(InputError, match=r"logger\.tensorboard is null"):
+        check_all(measured.with_overrides(without))
+    check_all(measured.with_overrides(without), here=False)
+    check_all(read(written()).with_overrides(without))
+
+
 def test_what_training_logs_can_be_searched_by():
     sweep = read(written(metric={"name": "train/entropy", "goal": "maximize"}))
     assert sweep.maximise
@@ -247,6 +264,66 @@ def test_a_search_ends_with_a_table_a_command_and_a_picture(open_door):
     status, _, errors = open_door("sweep", other, "--local")
     assert status == 2
     assert "holds trials of another sweep" in errors
+
+
+def found(folder, metrics, **changes):
+    """A search that has finished trials with these metrics, which trained nothing."""
+    search = Search(read(written(**changes)), folder)
+    with search.open():
+        for metric in metrics:
+            trial = search._propose(None)
+            trial.state, trial.metric, trial.history = "finished", metric, [metric]
+            search._keep(trial)
+    return search
+
+
+@pytest.mark.parametrize("removed", [2, 3])
+def test_a_trial_whose_file_was_removed_is_replaced_and_no_other(tmp_path, removed):
+    """Its number is not given again: its run may still be there."""
+    search = found(tmp_path / "here", [1.0, 2.0, 3.0])
+    for trial in search.trials:
+        search.run_of(trial).mkdir()
+    damaged = tmp_path / f"here/trial_{removed:03d}.json"
+    damaged.write_text(damaged.read_text()[:20])
+    with pytest.raises(InputError, match=f"trial_{removed:03d}.json is damaged: remove it"), search.open():
+        pass
+    damaged.unlink()
+    kept = {path: path.read_text() for path in sorted((tmp_path / "here").glob("trial_*.json"))}
+    with search.open():
+        fourth = search._propose(3)
+        assert fourth.number == 4
+        assert search._propose(3) is None, "there are as many as there were"
+        search.running[4] = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
+        search.running[4].wait()
+        assert list(search._ended()) == [fourth]
+    assert fourth.state == "failed"
+    assert {path: path.read_text() for path in kept} == kept
+
+
+@pytest.mark.parametrize("method", ["random", "bayes", "grid"])
+def test_listed_values_reach_a_trial_as_they_stand_in_the_file(tmp_path, method):
+    listed, single = [0.99995, 0.12345678], 0.7654321
+    parameters = {"method.entropy_weight": {"values": listed}, "data.density.std": {"value": single}}
+    search = found(tmp_path / "here", [1.0, 2.0], method=method, parameters=parameters)
+    for trial in search.trials:
+        assert trial.values["method.entropy_weight"] in listed
+        assert trial.values["data.density.std"] == single
+        assert f"data.density.std={single}" in search._command(trial, tmp_path / "run")
+    picture(search.trials, search.sweep)
+
+
+def test_a_value_drawn_from_a_range_has_4_digits(tmp_path):
+    search = found(tmp_path / "here", [1.0, 2.0], method="random")
+    for trial in search.trials:
+        assert re.fullmatch(r"0?\.?0*[\d.]{1,5}", str(trial.values["method.entropy_weight"]))
+
+
+def test_a_search_in_which_nothing_varies_has_a_picture_of_its_trials(tmp_path):
+    search = found(tmp_path / "here", [1.0, 2.0], method="random", parameters={"seed": {"value": 1}})
+    drawn = picture(search.trials, search.sweep)
+    (axes,) = drawn.axes
+    assert axes.get_xlabel() == "trial"
+    drawn.savefig(tmp_path / "sweep.png")
 
 
 STUB = '''
@@ -368,8 +445,21 @@ def test_a_trial_cut_short_goes_on_and_one_cut_after_its_last_step_is_measured(f
     assert search._command(trial, run)[2:] == ["energy_gan.cli.evaluate", str(run)]
 
 
+def test_a_trial_cut_short_goes_on_with_the_packages_that_it_began_with(finished_run, tmp_path):
+    """What trust= names is in no config, so the command has to say it again."""
+    sweep = read(written(overrides=["trust=[ours,theirs]", *TRIAL]))
+    search, run, trial = Search(sweep, tmp_path / "here"), tmp_path / "run", Trial(1, {"seed": 1})
+    trusted = ["trust=[ours]", "trust=[theirs]"]
+    assert "trust=[ours,theirs]" in search._command(trial, run)
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text((finished_run / "config.yaml").read_text())  # of 20 steps
+    for step, door in ((10, "resume"), (20, "evaluate")):
+        (run / f"checkpoints/step_{step:09d}.ckpt").touch()
+        assert search._command(trial, run)[2:] == [f"energy_gan.cli.{door}", str(run), *trusted]
+
+
 def test_a_hopeless_trial_is_ended_early(tmp_path):
-    """By W&B's rule: after min_iter measurements the better 1/eta go on. The curve is the run's own."""
+    """By W&B's rule: at the measurement after min_iter the better 1/eta go on. The curve is the run's own."""
     from torch.utils.tensorboard import SummaryWriter
 
     rule = {"type": "hyperband", "min_iter": 1, "eta": 2}
@@ -390,7 +480,53 @@ def test_a_hopeless_trial_is_ended_early(tmp_path):
     assert json.loads((tmp_path / "here/trial_003.json").read_text())["state"] == "stopped"
 
 
+@pytest.mark.parametrize("name", [name for name in names() if "early_terminate" in read(name).spec])
+def test_a_shipped_sweep_ends_trials_after_the_measurements_that_its_comment_says(name):
+    """A trial that is the worst from the n-th measurement on is ended at the next of those in the comment."""
+    comment = re.search(r"early_terminate: # after (\d+) and (\d+) measurements", shipped(name).read_text())
+    said = [int(number) for number in comment.groups()]
+    sweep, engine = read(name), sweep_file.engine()
+
+    def run(label, state, history):
+        rows = [{sweep.metric: value} for value in history]
+        return engine.SweepRun(name=label, state=state, config={}, sampledHistory=rows)
+
+    def ended(n, worse_from):
+        history = [0.5 if k < worse_from else 9.0 for k in range(1, n + 1)]
+        curves = [run(f"trial_{k}", "finished", [1.0 + k] * said[1]) for k in range(6)]
+        return bool(engine.stop_runs(sweep.searched, [*curves, run("trial_9", "running", history)]))
+
+    assert [n for n in range(1, said[0] + 1) if ended(n, 1)] == [said[0]]
+    assert not ended(said[1] - 1, 2)
+
+
+def shipped(name):
+    return next(
+        folder / f"{name}.yaml" for folder in sweep_file.FOLDERS if (folder / f"{name}.yaml").is_file()
+    )
+
+
 # ---- with W&B's agent
+
+
+@pytest.mark.parametrize(
+    ("entity", "environment", "whose"),
+    [("lab", None, "lab"), ("lab", "mine", "lab"), (None, "mine", "mine"), (None, None, "us")],
+)
+def test_a_sweep_is_registered_with_the_entity_of_its_file(entity, environment, whose, monkeypatch, capsys):
+    import wandb
+
+    monkeypatch.delenv("WANDB_ENTITY", raising=False)
+    if environment:
+        monkeypatch.setenv("WANDB_ENTITY", environment)
+    registered, served = [], []
+    monkeypatch.setattr(wandb, "sweep", lambda spec, **given: registered.append(given) or "s1")
+    monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(default_entity="us"))
+    monkeypatch.setattr(agent, "serve", served.append)
+    register(read(written(entity=entity, project="two")))
+    assert registered == [{"entity": entity, "project": "two"}]
+    assert served == [f"{whose}/two/s1"]
+    assert f"make agent SWEEP_ID={whose}/two/s1" in capsys.readouterr().out
 
 
 class WandB(ThreadingHTTPServer):

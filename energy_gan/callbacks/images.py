@@ -124,6 +124,9 @@ class ImageReport(Report):
             numbers |= {f"{name}_during": number for name, number in found.items()}
         return numbers
 
+    def of(self, model: Model, samples: Tensor) -> dict[str, float]:
+        return self.quick.of(samples) | {"mean_energy": float(model.energy(samples).mean())}
+
     def _drift(self, model: Model, held_out: Float[Tensor, "N C H W"]) -> float:
         device = model.method.shift.device
         u = self.data.standardise(held_out[:DRIFTING]).to(device)
@@ -157,12 +160,19 @@ class ImageReport(Report):
 
     # ---- pictures
 
-    def figures(self, model: Model) -> dict[str, Figure]:
-        held_out = self.data.pixels(self.data.held_out[:RANKED])
-        sets = {"data": held_out}
-        figures = {}
+    def energies(self, model: Model) -> dict[str, np.ndarray]:
+        sets = {"data": self.data.pixels(self.data.held_out[:RANKED])}
         if model.has_generator:
-            generated = sets["generator"] = model.sample(RANKED, self.seed)
+            sets["generator"] = model.sample(RANKED, self.seed)
+        rng = torch.Generator().manual_seed(self.seed)
+        sets["noise"] = torch.rand(sets["data"].shape, generator=rng)
+        sets |= other_images(self.data.shape, 500)
+        return {name: model.energy(x).numpy() for name, x in sets.items()}
+
+    def figures(self, model: Model) -> dict[str, Figure]:
+        held_out, figures = self.data.pixels(self.data.held_out[:RANKED]), {}
+        if model.has_generator:
+            generated = model.sample(RANKED, self.seed)
             title = f"{SHOWN} samples, the same latents throughout the run"
             figures["samples"] = drawing.images({title: viewable(generated[:SHOWN]).numpy()}, 16)
             paths = model.interpolate(8, 9, self.seed).flatten(0, 1)
@@ -171,10 +181,6 @@ class ImageReport(Report):
             figures["samples_by_energy"] = self._by_energy(model, generated, "samples")
             figures["nearest_neighbours"] = self._neighbours(generated[:10])
         figures["held_out_by_energy"] = self._by_energy(model, held_out, "held-out images")
-        sets |= {"noise": torch.rand(held_out.shape, generator=torch.Generator().manual_seed(self.seed))}
-        sets |= other_images(self.data.shape, 500)
-        energies = {name: model.energy(x).numpy() for name, x in sets.items()}
-        figures["energy_histograms"] = drawing.energy_histograms(energies)
         return figures
 
     @staticmethod

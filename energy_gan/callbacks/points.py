@@ -5,6 +5,7 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from energy_gan.callbacks import drawing
 from energy_gan.callbacks.report import Report
@@ -81,6 +82,10 @@ class PointReport(Report):
         numbers = self.evaluation(model.energy, sample, refined=refined)
         return self.assess(model, numbers.get("log_normalizer")) | numbers
 
+    def of(self, model: Model, samples: Tensor) -> dict[str, float]:
+        numbers = self.evaluation(model.energy, lambda n: samples[:n], len(samples))
+        return numbers | {"mean_energy": float(model.energy(samples).mean())}
+
     def assess(self, model: Model, log_normalizer: float | None) -> dict[str, float]:
         """What can be said without a known density; the verdict goes into `self.verdict`."""
         law, standardise = [], self.data.standardise
@@ -113,9 +118,18 @@ class PointReport(Report):
 
     # ---- pictures
 
+    def energies(self, model: Model) -> dict[str, np.ndarray]:
+        points = {"data": self.data.held_out}
+        if model.has_generator:
+            points["generator"] = model.sample(10_000, self.seed)
+        std, mean = torch.std_mean(self.data.points, dim=0)
+        noise = torch.randn(10_000, *self.data.shape, generator=torch.Generator().manual_seed(self.seed))
+        points["noise, a Gaussian twice as wide as the data"] = mean + 2 * std * noise
+        return {name: model.energy(x).numpy() for name, x in points.items()}
+
     def figures(self, model: Model) -> dict[str, Figure]:
         generated = model.sample(10_000, self.seed) if model.has_generator else None
-        figures = {"energy_histograms": self._histograms(model, generated)}
+        figures = {}
         shown = generated.numpy() if generated is not None else None
         if self.data.shape == (2,):
             box = self._box()
@@ -125,15 +139,6 @@ class PointReport(Report):
             names = model.columns
             figures["marginals"] = drawing.marginals(self.data.points.numpy(), shown, names)
         return figures
-
-    def _histograms(self, model: Model, generated: torch.Tensor | None) -> Figure:
-        points = {"data": self.data.held_out}
-        if generated is not None:
-            points["generator"] = generated
-        std, mean = torch.std_mean(self.data.points, dim=0)
-        noise = torch.randn(10_000, *self.data.shape, generator=torch.Generator().manual_seed(self.seed))
-        points["Gaussian, twice as wide as the data"] = mean + 2 * std * noise
-        return drawing.energy_histograms({name: model.energy(x).numpy() for name, x in points.items()})
 
     def _box(self) -> drawing.Box:
         if self.data.density is not None:

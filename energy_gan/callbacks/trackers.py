@@ -1,27 +1,135 @@
-"""Weights & Biases for everybody: offline unless it is asked for, so never a question or an error."""
+"""The trackers, Weights & Biases and TensorBoard: one set of names, one x axis, one list of panels.
+
+What a run logs reaches both under the same name at the method's own step: numbers by `log_metrics`,
+histograms and pictures by the two methods of `Tracker`. `PANELS` is what a dashboard shows of it.
+"""
 
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-from lightning.pytorch.loggers import WandbLogger
+import numpy as np
+from jaxtyping import Float, Int
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
+
+BINS = 64
 
 
-class Wandb(WandbLogger):
+class Panel(NamedTuple):
+    """What is shown in one place: some of the names that runs log. A run that logs none of them has none."""
+
+    section: str
+    title: str
+    names: tuple[str, ...]
+    kind: Literal["curves", "histograms", "pictures"] = "curves"
+
+
+PANELS = (
+    Panel("samples", "Fréchet distance", ("val/frechet_inception", "val/frechet_lenet")),
+    Panel("samples", "sliced Wasserstein-2", ("val/sliced_w2",)),
+    Panel("samples", "mode coverage", ("val/smallest_mode", "val/class_smallest_share", "val/hdr99")),
+    Panel("samples", "modes and classes found", ("val/modes_covered", "val/classes_covered")),
+    Panel("samples", "modes of stacked digits", ("val/modes_during", "val/modes")),
+    Panel("samples", "recall", ("val/recall_inception", "val/recall_lenet")),
+    Panel("agreement", "energy gap", ("val/energy_gap", "train/energy_gap")),
+    Panel("agreement", "KL to the energy", ("val/kl_data_energy", "val/kl_generator_energy")),
+    Panel("agreement", "log-likelihood of held-out data", ("val/held_out_log_likelihood",)),
+    Panel("agreement", "log normaliser", ("val/log_normalizer",)),
+    Panel("training", "entropy in the loss", ("train/entropy",)),
+    Panel("training", "mean energies", ("train/energy_positive", "train/energy_negative")),
+    Panel("training", "acceptance rates", ("train/chains_acceptance", "val/refine_acceptance")),
+    Panel("training", "step sizes of the chains", ("train/chains_step_size", "val/refine_step_size")),
+    Panel("training", "gradient norms", ("train/gradient_energy", "train/gradient_generator")),
+    Panel("energies", "energies", ("energy/data", "energy/generator", "energy/noise"), "histograms"),
+    Panel("energies", "energies beside each other", ("energy_histograms",), "pictures"),
+    Panel("pictures", "samples", ("samples", "marginals"), "pictures"),
+    Panel("pictures", "energy map", ("energy_map",), "pictures"),
+    Panel("pictures", "interpolation", ("interpolation",), "pictures"),
+    Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),
+)
+
+
+class Histogram(NamedTuple):
+    """Counts between edges."""
+
+    counts: Int[np.ndarray, "bins"]
+    edges: Float[np.ndarray, "edges"]
+
+
+def histogram(values: Float[np.ndarray, "N"], bins: int = BINS) -> Histogram | None:
+    """Equal bins over all but 0.1 % at either end; these, and what is infinite, count in the outermost.
+
+    None where no value is finite. nan is of no bin.
+    """
+    finite = values[np.isfinite(values)].astype(float)
+    if not len(finite):
+        return None
+    low, high = np.quantile(finite, [0.001, 0.999])
+    room = max(high - low, 1e-6 * max(1.0, abs(low)))  # where all are alike
+    values = values[~np.isnan(values)].astype(float).clip(low, low + room)
+    return Histogram(*np.histogram(values, bins, (low, low + room)))
+
+
+class Tracker(ABC):
+    """What both trackers take besides the numbers of Lightning's loggers."""
+
+    @abstractmethod
+    def log_histograms(self, histograms: Mapping[str, Histogram], step: int) -> None:
+        """Add histograms by name."""
+
+    @abstractmethod
+    def log_pictures(self, pictures: Mapping[str, tuple[Figure, Path]], step: int) -> None:
+        """Add pictures by name, each as a figure and the file it was saved in."""
+
+    @abstractmethod
+    def go_on(self, step: int) -> None:
+        """Before a resumed run logs: what was logged at this step and later will come again."""
+
+
+class Wandb(WandbLogger, Tracker):
     """A W&B run in the run's folder. `WANDB_MODE=online` uploads it; `wandb sync` does so later.
+
+    W&B's own step is the method's. It takes no step below the last one, so what a resumed run logs a second
+    time it leaves out.
 
     Args:
         project: its name on W&B.
         run_dir: the run's folder; W&B makes its own, `wandb`, in it.
+        id: of the run on W&B, which goes on where there is one; a new one if None.
     """
 
-    def __init__(self, project: str, run_dir: str):
+    def __init__(self, project: str, run_dir: str, id: str | None = None):  # noqa: A002, W&B's name for it
         os.environ.setdefault("WANDB_SILENT", "true")
         mode = os.environ.get("WANDB_MODE", "offline")
         name = "/".join(Path(run_dir).parts[-3:])
         # absolute, since W&B writes from a process of its own, which may have started in another folder
         folder = str(Path(run_dir).absolute())
-        super().__init__(project=project, name=name, save_dir=folder, offline=mode != "online", mode=mode)
+        offline = mode != "online"
+        super().__init__(project=project, name=name, id=id, save_dir=folder, offline=offline, mode=mode)
         self._wandb_init.pop("anonymous", None)  # W&B warns of it, whatever its value
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, object], step: int) -> None:
+        self.experiment.log({**metrics, "trainer/global_step": step}, step=step)
+
+    @rank_zero_only
+    def log_histograms(self, histograms: Mapping[str, Histogram], step: int) -> None:
+        import wandb
+
+        self.log_metrics({name: wandb.Histogram(np_histogram=h) for name, h in histograms.items()}, step)
+
+    @rank_zero_only
+    def log_pictures(self, pictures: Mapping[str, tuple[Figure, Path]], step: int) -> None:
+        import wandb
+
+        self.log_metrics({name: [wandb.Image(str(file))] for name, (_, file) in pictures.items()}, step)
+
+    def go_on(self, step: int) -> None:
+        """Nothing to do: the id says which run goes on."""
 
     def finalize(self, status: str) -> None:
         """End the W&B run with the training, so that the next one in this process is another."""
@@ -29,3 +137,57 @@ class Wandb(WandbLogger):
         if self._experiment is not None:
             self._experiment.finish(exit_code=int(status != "success"))
             self._experiment = None
+
+
+class TensorBoard(TensorBoardLogger, Tracker):
+    """TensorBoard's files in the run's folder, `tensorboard`, and the panels for its tab Custom Scalars.
+
+    Args:
+        run_dir: the run's folder.
+    """
+
+    def __init__(self, run_dir: str):
+        super().__init__(save_dir=run_dir, name=None, version="tensorboard", default_hp_metric=False)
+        self.names: set[str] = set()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        super().log_metrics(metrics, step)
+        if not metrics.keys() <= self.names:
+            self.names |= metrics.keys()
+            self.experiment.add_custom_scalars(layout(self.names))
+
+    @rank_zero_only
+    def log_histograms(self, histograms: Mapping[str, Histogram], step: int) -> None:
+        for name, (counts, edges) in histograms.items():
+            middles = (edges[1:] + edges[:-1]) / 2
+            self.experiment.add_histogram_raw(
+                name,
+                min=edges[0],
+                max=edges[-1],
+                num=counts.sum(),
+                sum=counts @ middles,
+                sum_squares=counts @ middles**2,
+                bucket_limits=edges.tolist(),  # the right ends, so an empty bin comes first
+                bucket_counts=[0, *counts.tolist()],
+                global_step=step,
+            )
+
+    @rank_zero_only
+    def log_pictures(self, pictures: Mapping[str, tuple[Figure, Path]], step: int) -> None:
+        for name, (figure, _) in pictures.items():
+            self.experiment.add_figure(name, figure, step)
+
+    def go_on(self, step: int) -> None:
+        """Have TensorBoard forget what it was told at this step and later."""
+        self._kwargs["purge_step"] = step
+
+
+def layout(names: set[str]) -> dict[str, dict[str, list]]:
+    """The panels of curves of which a run has something, for TensorBoard, which takes names as patterns."""
+    sections: dict[str, dict[str, list]] = {}
+    for panel in PANELS:
+        if panel.kind == "curves" and names & set(panel.names):
+            patterns = [f"{name}$" for name in panel.names]
+            sections.setdefault(panel.section, {})[panel.title] = ["Multiline", patterns]
+    return sections

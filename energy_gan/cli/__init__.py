@@ -3,14 +3,29 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from energy_gan.errors import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
+    """An argument parser whose complaints are one line, and which takes words before and after options."""
+
+    def parse_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Make's ARGS come last, behind options, where argparse takes no more words by itself.
+
+        `trust=…` is never one of an option's several values, as it would be in `--versus noise trust=[x]`.
+        """
+        words = sys.argv[1:] if args is None else list(args)
+        trusts = any(action.dest == "trust" for action in self._actions)
+        trust = [word for word in words if trusts and word.startswith("trust=")]
+        given = self.parse_intermixed_args([word for word in words if word not in trust], namespace)
+        if trust:
+            given.trust = [*given.trust, *trust]
+        return given
 
     def error(self, message: str):
         raise InputError(f"{message}; `python -m energy_gan.cli.{self.prog} --help` lists what it takes")

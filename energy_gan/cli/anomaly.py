@@ -2,7 +2,7 @@
 
 A trial is a run, runs/anomaly/<method>/seed_<seed>; what its scores are worth is kept in it as anomaly.json,
 for the detectors beside it. What is there is not run again, and what was cut short goes on from its last
-checkpoint.
+checkpoint; a trial that was made with other settings is refused.
 """
 
 import json
@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.report import run_trial
-from energy_gan.compose import compose, options, read_config
+from energy_gan.cli.train import split_trust
+from energy_gan.cli.trials import cell, check_recipe, check_test, keep, run_trial
+from energy_gan.compose import compose, options
 from energy_gan.errors import InputError
 
 DATA = "kddcup99"
@@ -66,7 +67,9 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, default=Path("runs/anomaly"), help="of the trials")
     parser.add_argument("--out", type=Path, default=Path("docs/anomaly.md"))
-    parser.add_argument("--no-runs", action="store_true", help="show what is there, run nothing")
+    parser.add_argument(
+        "--no-runs", action="store_true", help="show what is there, whatever its settings; run nothing"
+    )
     given = parser.parse_args()
     if unknown := set(given.methods) - set(options("method")):
         raise InputError(
@@ -81,10 +84,10 @@ def main() -> None:
 
     settings = [o for o in given.set if o.startswith("data.")]
     config = compose([f"data={DATA}", *settings])
-    check({"data": config["data"]})
+    check({"data": config["data"]}, split_trust(given.set)[1])
     data = build(config["data"], "data")
     data.setup()
-    check_test(data, given.folder)
+    check_test(given.folder / "test.json", facts_of(data))
     failures = [] if given.no_runs else run_all(data, given)
     rows = read(given.methods, given.seeds, given.folder)
     if not rows and not failures:
@@ -101,37 +104,32 @@ def main() -> None:
 
 def run_all(data, given) -> list[Path]:
     """Train, score and measure what is not there yet; the logs of the trials that failed."""
+    trials = sorted(product(given.methods, given.seeds), key=lambda t: t[1])  # a first table early
+    for trial in trials:
+        check_recipe(run_of(*trial, given.folder), overrides(*trial, given))
     failures = []
     for seed in given.seeds:
         detect(data, seed, given.folder, first=seed == given.seeds[0])
-    trials = sorted(product(given.methods, given.seeds), key=lambda t: t[1])  # a first table early
     for method, seed in tqdm(trials, unit="run", disable=not trials):
         path = run_of(method, seed, given.folder)
         if (path / "anomaly.json").is_file():
             continue
-        overrides = [f"data={DATA}", f"method={method}", f"seed={seed}", *QUICK, *given.set]
         finished = (path / "metrics.json").is_file()
-        if not finished and (log := run_trial(path, overrides)):
+        if not finished and (log := run_trial(path, overrides(method, seed, given))):
             failures.append(log)
             continue
-        keep(path / "anomaly.json", score(path, data))
+        keep(path / "anomaly.json", score(path, data, split_trust(given.set)[1]))
     return failures
 
 
-def check_test(data, folder: Path) -> None:
-    """InputError if the trials that are there saw other rows; what is kept in test.json tells."""
+def overrides(method: str, seed: int, given) -> list[str]:
+    return [f"data={DATA}", f"method={method}", f"seed={seed}", *QUICK, *given.set]
+
+
+def facts_of(data) -> dict[str, Any]:
+    """What tells the test from that of other settings."""
     facts = {name: getattr(data, name) for name in ("ratio", "split_seed", "distinct")}
-    facts |= {"rows to train on": len(data.points), "rows of the test": len(data.test)}
-    file = folder / "test.json"
-    known = json.loads(file.read_text()) if file.is_file() else facts
-    if differing := [name for name in facts if known[name] != facts[name]]:
-        name = differing[0]
-        raise InputError(
-            f"{folder} holds trials of another test, {name} {known[name]} and not {facts[name]}: "
-            "give another --folder, or the same settings"
-        )
-    if not file.is_file():
-        keep(file, facts)
+    return facts | {"rows to train on": len(data.points), "rows of the test": len(data.test)}
 
 
 def run_of(method: str, seed: int, folder: Path) -> Path:
@@ -142,17 +140,12 @@ def detectors_of(seed: int, folder: Path) -> Path:
     return folder / "detectors" / f"seed_{seed}.json"
 
 
-def score(run: Path, data) -> dict[str, dict[str, float]]:
+def score(run: Path, data, trust: Sequence[str] = ()) -> dict[str, dict[str, float]]:
     """The numbers of a run, by its energy and by the norm of its gradient."""
     from energy_gan.build import load
     from energy_gan.metrics.anomaly import measure
 
-    model, trained_on = load(run), read_config(run)["data"]
-    if trained_on["split_seed"] != data.split_seed:
-        raise InputError(
-            f"{run} was trained on the half of split_seed={trained_on['split_seed']}, the test is of "
-            f"{data.split_seed}: give --set data.split_seed={trained_on['split_seed']} or another --folder"
-        )
+    model = load(run, trust)
     seconds = json.loads((run / "metrics.json").read_text())["seconds"]
     return {
         name: measure(values, data.test_labels.numpy(), data.ratio) | {"seconds": seconds}
@@ -198,13 +191,6 @@ def detect(data, seed: int, folder: Path, first: bool) -> None:
         keep(path, numbers)
 
 
-def keep(path: Path, numbers: Mapping) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
-    part.replace(path)
-
-
 def read(methods: Sequence[str], seeds: Iterable[int], folder: Path) -> dict[str, list[dict[str, float]]]:
     """The numbers of each row of the table, one for each seed that is there."""
     rows: dict[str, list[dict[str, float]]] = {}
@@ -241,17 +227,13 @@ def table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """A line for each score, then the published ones."""
     lines = [f"| | {' | '.join(SHOWN.values())} | seeds | seconds |", "|---" * (len(SHOWN) + 3) + "|"]
     for name, seeds in rows.items():
-        cells = [cell([numbers[key] for numbers in seeds]) for key in SHOWN]
+        cells = [cell([numbers[key] for numbers in seeds], digits=4) for key in SHOWN]
         seconds = mean(numbers["seconds"] for numbers in seeds)
         lines.append(f"| {name} | {' | '.join(cells)} | {len(seeds)} | {seconds:.0f} |")
     for name, numbers in PUBLISHED.items():
         cells = [f"{value:.4f}" for value in numbers] + ["–"] * (len(SHOWN) - len(numbers))
         lines.append(f"| {name}, as published | {' | '.join(cells)} | | |")
     return "\n".join(lines)
-
-
-def cell(values: Sequence[float]) -> str:
-    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

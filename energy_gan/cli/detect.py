@@ -15,6 +15,7 @@ With --run RUN a trained run is used instead; its data's held-out rows set the t
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.energy import folder_batches, in_order, warn_of
+from energy_gan.cli.energy import crop_of, folder_batches, in_order, warn_of
 from energy_gan.cli.tables import check_writable
 from energy_gan.cli.train import only_trust, split_trust
 from energy_gan.compose import compose
@@ -55,7 +56,7 @@ def main() -> None:
 
     with ExitStack() as stack:  # for what a training without a run's folder leaves behind
         model, data, new = trained(given) if given.run else train(given, stack)
-        names, energies, bad = score(given, model, data, new)
+        names, energies, bad = score(given, model, new)
         of_normal = np.concatenate([model.energy(x).numpy() for x in data.held_out.split(BATCH)])
     what = "images" if data_is_images(model) else "rows"
     for which, values in (("new", energies), ("held-out", of_normal)):
@@ -88,6 +89,8 @@ def check_alike(given: argparse.Namespace) -> None:
 
 def train(given: argparse.Namespace, stack: ExitStack) -> tuple:
     """A model, the data that it was trained on, and the new rows if they are a table's.
+
+    Of several processes only the first comes back from it, to score and write; the others end here.
 
     Args:
         stack: removes the decoded images, where they are not to be kept, once all is scored.
@@ -124,6 +127,8 @@ def train(given: argparse.Namespace, stack: ExitStack) -> tuple:
     if kept:
         run.create()
     run.fit()
+    if not run.trainer.is_global_zero:
+        sys.exit()
     run.method.calibrate()
     return Model(run.method.eval()), run.data, new
 
@@ -169,14 +174,12 @@ def new_rows(given: argparse.Namespace, columns: Sequence[str]):
     return in_order(given.score, *read_table(given.score, columns=len(columns)), columns)
 
 
-def score(given: argparse.Namespace, model, data, new) -> tuple[dict, np.ndarray, list[str]]:
+def score(given: argparse.Namespace, model, new) -> tuple[dict, np.ndarray, list[str]]:
     """What the new rows are called, a column by its title; their energies; and what could not be read."""
     if new is not None:
         return {"row": range(1, len(new) + 1)}, model.energy(new).numpy(), []
     names, energies, bad = [], [], []
-    crop = getattr(data, "crop", "centre")  # a set of its own crops as suits its originals
-    crop = crop if crop in ("centre", "none") else "centre"
-    for some, x in folder_batches(Path(given.score), model.method.shape, crop, bad):
+    for some, x in folder_batches(Path(given.score), model.method.shape, crop_of(model), bad):
         names += some
         energies.append(model.energy(x).numpy())
     return {"file": names}, np.concatenate(energies), bad

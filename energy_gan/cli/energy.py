@@ -3,8 +3,8 @@
 Writes the energy of every row (low is likely, up to one constant). With `--versus`, a second table of as
 many rows or of one, also log p(row) − log p(other row): how much likelier one is than the other.
 
-Of a folder of images: a row for each, by file name, likeliest first. They are cropped and resized to what the
-run was trained on.
+Of a folder of images: a row for each, by file name, likeliest first. They are cropped and resized as what
+the run was trained on.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def score_images(model, given: argparse.Namespace) -> None:
             "of images there is a table, .csv or .parquet, without --versus: a row for each file"
         )
     energies, bad = {}, []
-    for names, x in folder_batches(root, model.method.shape, "centre", bad):
+    for names, x in folder_batches(root, model.method.shape, crop_of(model), bad):
         energies |= zip(names, model.energy(x).tolist(), strict=True)
     frame = pd.DataFrame({"file": energies.keys(), "energy": energies.values()}).sort_values("energy")
     if given.out.suffix == ".csv":
@@ -84,14 +84,26 @@ def score_images(model, given: argparse.Namespace) -> None:
     warn_of(bad)
 
 
+def crop_of(model) -> str:
+    """How images are cropped for a model: as its own; but a crop in pixels suits only its set."""
+    crop = model.method.hparams.get("data", {}).get("crop")
+    return crop if crop in ("centre", "none") else "centre"
+
+
 def folder_batches(
-    root: Path, shape: Sequence[int], crop: str, bad: list[str], most: int | None = None
+    root: Path,
+    shape: Sequence[int],
+    crop: str,
+    bad: list[str],
+    most: int | None = None,
+    seed: int = 0,
 ) -> Iterator[tuple[list[str], Any]]:
     """Names and images, (n, C, H, W) in [0, 1], of all images below a folder, or of a random choice of them.
 
     Args:
         bad: gets what cannot be read.
         most: how many there are to be, all if None.
+        seed: of the choice.
 
     Raises:
         InputError: not one of them can.
@@ -104,7 +116,7 @@ def folder_batches(
 
     names, _ = find_images(root)
     if most is not None and most < len(names):
-        names = random.Random(0).sample(names, most)
+        names = random.Random(seed).sample(names, most)
     for first in tqdm(range(0, len(names), 256), unit="batch", disable=len(names) < 1000):
         images = {}
         for name in names[first : first + 256]:

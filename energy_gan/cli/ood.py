@@ -5,7 +5,8 @@
 For each other set the AUROC: the chance that an image of it has a higher score than a held-out image of the
 run's own set. 1 tells them apart, 0.5 knows nothing, less finds the other set the likelier one. Beside the
 energy E and ‖∇E‖², as yardsticks, the distance to the nearest training image and −log p of a mixture of
-probabilistic principal component analysers. A folder holds images, which are cropped and resized.
+probabilistic principal component analysers. A folder holds images, which are cropped as the run's own and
+resized.
 """
 
 import argparse
@@ -13,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.anomaly import keep, scores_of
-from energy_gan.cli.energy import folder_batches, warn_of
+from energy_gan.cli.anomaly import scores_of
+from energy_gan.cli.energy import crop_of, folder_batches, warn_of
 from energy_gan.cli.tables import check_writable
 from energy_gan.cli.train import only_trust
+from energy_gan.cli.trials import keep
 from energy_gan.errors import InputError
 
 FITTED = 50_000_000  # numbers that the yardsticks see
@@ -54,7 +56,8 @@ def main() -> None:
     node = read_config(folder)["data"]
     check({"data": node}, trust)
     data = build(node, "data")
-    outside = other_sets(given, model.method.shape, given.root or Path(node.get("root") or "data"))
+    root = given.root or Path(node.get("root") or "data")
+    outside = other_sets(given, model.method.shape, root, crop_of(model))
     data.setup()
     rows = measure(given, model, data, outside)
     print(table(rows))
@@ -62,7 +65,7 @@ def main() -> None:
     print(f"-> {out}")
 
 
-def other_sets(given: argparse.Namespace, shape, root: Path) -> dict:
+def other_sets(given: argparse.Namespace, shape, root: Path, crop: str) -> dict:
     """The images of each set by name.
 
     Raises:
@@ -80,7 +83,7 @@ def other_sets(given: argparse.Namespace, shape, root: Path) -> dict:
         if name in KINDS:
             outside[name] = other_set(name, shape, given.n, root, given.seed)
         elif Path(name).is_dir():
-            batches = folder_batches(Path(name), shape, "centre", bad, given.n)
+            batches = folder_batches(Path(name), shape, crop, bad, given.n, given.seed)
             outside[name] = torch.cat([x for _, x in batches])
         else:
             raise InputError(
@@ -100,8 +103,7 @@ def measure(given: argparse.Namespace, model, data, outside: Mapping) -> dict[st
 
     rng = random_generator(given.seed, 1)
     own = data.pixels(data.held_out[torch.randperm(len(data.held_out), generator=rng)[: given.n]])
-    sets = {"own": own, **outside}
-    x = torch.cat(list(sets.values()))
+    x = torch.cat([own, *outside.values()])
     scores = scores_of(given.run, model, x)
     order = torch.randperm(len(data.points), generator=rng)[: max(2, FITTED // x[0].numel())]
     train = data.pixels(data.points[order]).flatten(1).numpy()

@@ -2,13 +2,11 @@
 the entropy estimates of `METHOD=meg`.
 
 A trial is a run, runs/report/<method>/<data>/seed_<seed>. What is there is not run again, and what was
-cut short goes on from its last checkpoint; so the report can be stopped and started at any time.
+cut short goes on from its last checkpoint; so the report can be stopped and started at any time. A trial
+that was made with other settings is refused.
 """
 
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
@@ -19,6 +17,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from energy_gan.cli import Parser, door
+from energy_gan.cli.trials import cell, check_recipe, run_trial
 from energy_gan.compose import options
 from energy_gan.errors import InputError
 
@@ -204,7 +203,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each (2)")
     parser.add_argument("--folder", type=Path, default=Path("runs/report"), help="of the trials")
     parser.add_argument("--out", type=Path, help="(docs/two_dimensions.md, image_results.md or entropies.md)")
-    parser.add_argument("--no-runs", action="store_true", help="report what is there, run nothing")
+    parser.add_argument(
+        "--no-runs", action="store_true", help="report what is there, whatever its settings; run nothing"
+    )
     given = parser.parse_args()
     if given.images and given.entropies:
         raise InputError("--images and --entropies are two reports: give one of them")
@@ -237,6 +238,9 @@ def run_all(
     kind: Kind, trials: Iterable[Trial], folder: Path, jobs: int, settings: Sequence[str]
 ) -> list[Path]:
     """Run what is not there yet; the logs of the trials that failed."""
+    for trial in trials:
+        if (path := trial.run(folder)).exists():
+            check_recipe(path, overrides(kind, trial, folder, settings))
     todo = [t for t in trials if not (t.run(folder) / "metrics.json").is_file()]
     failures = []
     with ThreadPoolExecutor(jobs) as pool:
@@ -250,24 +254,13 @@ def run_all(
 
 def run(kind: Kind, trial: Trial, folder: Path, settings: Sequence[str] = ()) -> Path | None:
     """One trial; the path of its log if it failed."""
+    return run_trial(trial.run(folder), overrides(kind, trial, folder, settings))
+
+
+def overrides(kind: Kind, trial: Trial, folder: Path, settings: Sequence[str] = ()) -> list[str]:
+    """What a trial is trained with."""
     method = kind.variants.get(trial.method, [f"method={trial.method}"])
-    overrides = [*data_of(trial, folder), *method, f"seed={trial.seed}", *settings]
-    return run_trial(trial.run(folder), overrides)
-
-
-def run_trial(path: Path, overrides: Sequence[str]) -> Path | None:
-    """A run in a process of its own, gone on with if it was cut; the path of its log if it failed."""
-    if list(path.glob("checkpoints/*.ckpt")):
-        command = ["resume", str(path)]
-    else:
-        shutil.rmtree(path, ignore_errors=True)  # of a trial that saved nothing before it was cut
-        command = ["train", *overrides, f"run_dir='{path}'", "callbacks.progress.refresh_rate=0"]
-    log = path.with_suffix(".log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        program = [sys.executable, "-m", f"energy_gan.cli.{command[0]}", *command[1:]]
-        status = subprocess.run(program, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
-    return log if status else None
+    return [*data_of(trial, folder), *method, f"seed={trial.seed}", *settings]
 
 
 def data_of(trial: Trial, folder: Path) -> list[str]:
@@ -343,15 +336,6 @@ def section(kind: Kind, data: str, reports: Mapping[Trial, dict]) -> str:
         cells = [cell([r.get(k) for r in rows[:1]], best) for k, (_, best) in kind.columns.items()]
         lines.append(f"| {title} | {' | '.join(cells)} | 1 | | |")
     return "\n".join(lines)
-
-
-def cell(values: Sequence[float | None], best) -> str:
-    """Mean (worst); a dash where the method has no such number."""
-    values = [v for v in values if v is not None]
-    if not values:
-        return "–"
-    worst = max(values) if best is min else min(values)
-    return f"{mean(values):.3f}" + (f" ({worst:.3f})" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

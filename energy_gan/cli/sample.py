@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from energy_gan.model import Model
+    from energy_gan.samplers.base import Kernel
 
 STEPS = 100
+KERNELS = ("langevin", "mala", "hmc")
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--refine", type=int, default=0, help="steps of MALA on the energy afterwards (0)")
     chains = parser.add_argument_group("chains in latent space")
-    chains.add_argument("--sampler", choices=("langevin", "mala", "hmc"))
+    chains.add_argument("--sampler", choices=KERNELS)
     chains.add_argument("--steps", type=int, help=f"how many ({STEPS})")
     chains.add_argument("--step-size", type=float, help="(found by trial, for a good acceptance rate)")
     chains.add_argument("--temperature", type=float, help="by which energies are divided (1)")
@@ -105,15 +107,11 @@ def chain_picture(out: Path) -> Path:
 def walk(model: "Model", n: int, given: argparse.Namespace, picture: Path) -> tuple["Tensor", str]:
     """Samples from chains in latent space, drawn along their way, and what to tell of them."""
     from energy_gan.callbacks.drawing import chain
-    from energy_gan.samplers.hmc import HMC
-    from energy_gan.samplers.langevin import Langevin
-    from energy_gan.samplers.mala import MALA
 
-    kernel = {"langevin": Langevin, "mala": MALA, "hmc": HMC}[given.sampler]()
     samples, trace = model.sample_latent(
         n,
         given.seed,
-        kernel,
+        kernel_of(given.sampler),
         n_steps=given.steps if given.steps is not None else STEPS,
         step_size=given.step_size,
         temperature=given.temperature if given.temperature is not None else 1.0,
@@ -125,6 +123,15 @@ def walk(model: "Model", n: int, given: argparse.Namespace, picture: Path) -> tu
         f"{trace.acceptance_rate.mean():.2f}, step size {trace.step_size:.3g} -> {picture}"
     )
     return samples, told
+
+
+def kernel_of(name: str) -> "Kernel":
+    """The kernel of that name in `KERNELS`."""
+    from energy_gan.samplers.hmc import HMC
+    from energy_gan.samplers.langevin import Langevin
+    from energy_gan.samplers.mala import MALA
+
+    return {"langevin": Langevin, "mala": MALA, "hmc": HMC}[name]()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.report import run_trial
+from energy_gan.cli.trials import check_recipe, run_trial
 from energy_gan.errors import InputError
 
 
@@ -27,6 +27,8 @@ def main() -> None:
     if min(given.dimensions) < 1 or min(given.points) < 10 or given.jobs < 1:
         raise InputError("--dimensions and --jobs must be at least 1 and --points at least 10")
     trials = list(product(given.dimensions, given.points))
+    for trial in trials:
+        check_recipe(path_of(*trial, given.folder), overrides(*trial))
     with ThreadPoolExecutor(given.jobs) as pool:
         logs = list(tqdm(pool.map(lambda t: run(*t, given.folder), trials), total=len(trials), unit="run"))
     files = {trial: path_of(*trial, given.folder) / "metrics.json" for trial in trials}
@@ -53,8 +55,12 @@ def run(dimension: int, points: int, folder: Path) -> Path | None:
     path = path_of(dimension, points, folder)
     if (path / "metrics.json").is_file():
         return None
-    command = ["data=mixture", "method=aligned", f"data.density.dimension={dimension}"]
-    return run_trial(path, [*command, f"data.n_points={points}"])
+    return run_trial(path, overrides(dimension, points))
+
+
+def overrides(dimension: int, points: int) -> list[str]:
+    of_data = [f"data.density.dimension={dimension}", f"data.n_points={points}"]
+    return ["data=mixture", "method=aligned", *of_data]
 
 
 def row(report: dict) -> dict[str, float]:

@@ -58,11 +58,11 @@ def register(sweep: Sweep) -> None:
 
     from energy_gan.cli.agent import reachable, serve
 
+    entity, project = sweep.spec.get("entity"), sweep.spec.get("project", "energy_gan")
     with reachable(f"make sweep SWEEP={sweep.name} LOCAL=1 searches without it"):
-        identity = wandb.sweep(sweep.spec, project=sweep.spec.get("project", "energy_gan"))
-        api = wandb.Api()
-        entity = os.environ.get("WANDB_ENTITY") or api.default_entity
-    path = f"{entity}/{sweep.spec.get('project', 'energy_gan')}/{identity}"
+        identity = wandb.sweep(sweep.spec, entity=entity, project=project)
+        entity = entity or os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
+    path = f"{entity}/{project}/{identity}"
     print(f"join from any machine: make agent SWEEP_ID={path}", flush=True)
     serve(path)
 

@@ -288,10 +288,26 @@ def check_metric(sweep: Sweep, config: Config, here: bool = True) -> None:
             f"metric {name} is never logged by this experiment: it logs "
             f"{', '.join(sorted(logged.during | logged.at_end))}"
         )
-    if "early_terminate" in sweep.spec and name not in logged.during:
+    if "early_terminate" not in sweep.spec:
+        return
+    if name not in logged.during:
         raise InputError(
             f"metric {name} is measured at the end of a run only, early_terminate needs one of "
             f"{', '.join(sorted(logged.during))}"
+        )
+    if not here:  # W&B's server has the curves
+        return
+    if name.startswith(
+        "train/"
+    ):  # a trial that has ended keeps its measurements, and hyperband counts points
+        raise InputError(
+            f"metric {name} is logged between measurements, so the curves of trials that run and that have "
+            "ended do not compare: early_terminate needs a val/… metric on this machine"
+        )
+    if (config.get("logger") or {}).get("tensorboard") is None:
+        raise InputError(
+            "early_terminate reads the curves of trials from TensorBoard's files and logger.tensorboard is "
+            "null: leave it on, or take early_terminate out"
         )
 
 

@@ -18,7 +18,10 @@ PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6}  # beh
 
 
 def picture(trials: Sequence[Trial], sweep: Sweep) -> Figure:
-    """Trials whose metric is no number are left out, and counted in the title."""
+    """Trials whose metric is no number are left out, and counted in the title.
+
+    Where nothing varies, every parameter being one `value`, there is the metric over trials alone.
+    """
     from energy_gan.cli.sweep import short_names
 
     good = [trial for trial in trials if trial.good]
@@ -27,18 +30,20 @@ def picture(trials: Sequence[Trial], sweep: Sweep) -> Figure:
     label = (sweep.metric or "").removeprefix("val/")
     rows = math.ceil(len(names) / COLUMNS)
     figure = Figure(figsize=(13, 4.4 + 2.9 * rows), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[4.4, max(2.9 * rows, 0.1)])
-    left, right = above.subplots(1, 2, width_ratios=[1, 1.7])
     logarithmic = _spans_decades([trial.metric for trial in good])
-    _over_trials(left, good, sweep, label, logarithmic)
-    _parallel(right, good, sweep, names, short, label, logarithmic)
-    for axes, name in zip(
-        below.subplots(rows, COLUMNS, squeeze=False).flat, [*names, *[None] * COLUMNS], strict=False
-    ):
-        if name is None:
-            axes.set_axis_off()
-        else:
-            _against(axes, good, sweep, name, short[name], label, logarithmic)
+    if names:
+        above, below = figure.subfigures(2, 1, height_ratios=[4.4, 2.9 * rows])
+        left, right = above.subplots(1, 2, width_ratios=[1, 1.7])
+        _over_trials(left, good, sweep, label, logarithmic)
+        _parallel(right, good, sweep, names, short, label, logarithmic)
+        panels = below.subplots(rows, COLUMNS, squeeze=False).flat
+        for axes, name in zip(panels, [*names, *[None] * COLUMNS], strict=False):
+            if name is None:
+                axes.set_axis_off()
+            else:
+                _against(axes, good, sweep, name, short[name], label, logarithmic)
+    else:
+        _over_trials(figure.subplots(), good, sweep, label, logarithmic)
     omitted = f", {len(trials) - len(good)} without a number left out" if len(good) < len(trials) else ""
     figure.suptitle(f"{sweep.name}: {len(good)} trials{omitted}", fontsize=11)
     return figure

@@ -29,6 +29,7 @@ import numpy as np
 import yaml
 
 from energy_gan.cli.sweep_file import Sweep, engine, plain
+from energy_gan.cli.train import split_trust
 from energy_gan.errors import InputError
 
 PATIENCE = 20.0  # seconds that a trial has to end when asked to
@@ -112,11 +113,13 @@ class Search:
             )
 
     def _read(self) -> list[Trial]:
-        try:
-            files = sorted(self.folder.glob("trial_*.json"))
-            return sorted((Trial(**json.loads(f.read_text())) for f in files), key=lambda t: t.number)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"a trial's .json in {self.folder} is damaged: remove it ({error})") from error
+        trials = []
+        for file in self.folder.glob("trial_*.json"):
+            try:
+                trials.append(Trial(**json.loads(file.read_text())))
+            except (ValueError, TypeError) as error:
+                raise InputError(f"{file} is damaged: remove it ({error})") from error
+        return sorted(trials, key=lambda trial: trial.number)
 
     def _keep(self, trial: Trial) -> None:
         _write(self.folder / f"{trial.name}.json", json.dumps(asdict(trial), indent=1))
@@ -126,6 +129,14 @@ class Search:
 
     def run_of(self, trial: Trial) -> Path:
         return self.folder / trial.name
+
+    def _numbered(self, number: int) -> Trial:
+        return next(trial for trial in self.trials if trial.number == number)
+
+    def _free_number(self) -> int:
+        """After all that are or were there: the run of a trial whose file was removed may still be."""
+        taken = (re.match(r"trial_(\d+)", path.name) for path in self.folder.glob("trial_*"))
+        return max((int(found[1]) for found in taken if found), default=0) + 1
 
     def _in(self, *states: State) -> list[Trial]:
         return [trial for trial in self.trials if trial.state in states]
@@ -159,17 +170,20 @@ class Search:
     def _propose(self, n_trials: int | None) -> Trial | None:
         if n_trials is not None and len(self.trials) >= n_trials:
             return None
-        number = len(self.trials) + 1
+        number = self._free_number()
         random.seed(number), np.random.seed(number)  # noqa: NPY002, the engine draws from these two
         proposed = engine().next_run(self.sweep.searched, [self._known(t) for t in self.trials])
         if proposed is None:
             return None
-        grid = self.sweep.spec["method"] == "grid"  # which knows its points by their very values
-        values = {k: v["value"] if grid else plain(v["value"]) for k, v in proposed.config.items()}
-        trial = Trial(number, values)
+        trial = Trial(number, {key: self._as_given(key, v["value"]) for key, v in proposed.config.items()})
         self._keep(trial)
         self.trials.append(trial)
         return trial
+
+    def _as_given(self, key: str, value: Any) -> Any:
+        """To 4 digits where W&B drew it from a range; what the file lists, and a grid, is known as it is."""
+        listed = {"values", "value"} & self.sweep.spec["parameters"][key].keys()
+        return value if listed or self.sweep.spec["method"] == "grid" else plain(value)
 
     def _known(self, trial: Trial, history: Sequence[float] = ()) -> Any:
         """The trial as W&B's engine wants it. What was stopped has a metric, so it counts as finished."""
@@ -204,7 +218,8 @@ class Search:
         if checkpoints := sorted(run.glob("checkpoints/step_*.ckpt")):
             step = int(checkpoints[-1].stem.removeprefix("step_"))
             steps = yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"]
-            return [*doors, f"energy_gan.cli.{'resume' if step < steps else 'evaluate'}", str(run)]
+            trust = [f"trust=[{name}]" for name in split_trust(self.sweep.overrides)[1]]  # is in no config
+            return [*doors, f"energy_gan.cli.{'resume' if step < steps else 'evaluate'}", str(run), *trust]
         shutil.rmtree(run, ignore_errors=True)  # of a trial that saved nothing before it was cut
         command = self.sweep.command(sys.executable, trial.values)
         return [*command, f"run_dir='{run}'", "callbacks.progress.refresh_rate=0"]
@@ -213,7 +228,7 @@ class Search:
         for number, process in list(self.running.items()):
             if process.poll() is not None:
                 del self.running[number]
-                trial = self.trials[number - 1]
+                trial = self._numbered(number)
                 self._conclude(trial, process.returncode)
                 yield trial
 
@@ -255,11 +270,11 @@ class Search:
         curves = {trial.number: trial.history for trial in self._in("finished", "stopped")}
         steps = {}
         for number in self.running:
-            steps[number], curves[number] = self._curve(self.trials[number - 1])
-        known = [self._known(self.trials[number - 1], curve) for number, curve in curves.items()]
+            steps[number], curves[number] = self._curve(self._numbered(number))
+        known = [self._known(self._numbered(number), curve) for number, curve in curves.items()]
         for hopeless in engine().stop_runs(self.sweep.searched, known):
             number = int(hopeless.name.removeprefix("trial_"))
-            trial, process = self.trials[number - 1], self.running.pop(number)
+            trial, process = self._numbered(number), self.running.pop(number)
             process.terminate()
             _end(process)
             trial.state, trial.history = "stopped", curves[number]

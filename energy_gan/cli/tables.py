@@ -22,6 +22,8 @@ COLUMNS = {
     "modes": "modes found",
     "modes_kl": "KL of modes",
     "energy_gap": "energy gap",
+    "mean_energy": "mean energy",
+    "acceptance_rate": "acceptance",
     "auc_data_generator": "AUC data|gen",
     "auc_data_energy": "AUC data|energy",
     "frechet_lenet": "Fréchet, LeNet",

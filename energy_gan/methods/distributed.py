@@ -89,7 +89,9 @@ class PlayersTogether(DDPStrategy):
         """With what the negatives of each process remember, their chains."""
         if self.world_size > 1:
             checkpoint["negatives"] = [None] * self.world_size
-            dist.all_gather_object(checkpoint["negatives"], self._remembered())
+            # on the CPU: pickled with its device, a tensor of another process would come back on that GPU
+            remembered = {name: value.cpu() for name, value in self._remembered().items()}
+            dist.all_gather_object(checkpoint["negatives"], remembered)
         super().save_checkpoint(checkpoint, filepath, storage_options)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
