@@ -115,7 +115,9 @@ Made by `make report ARGS=--images`. A trial is `make train DATA=… METHOD=… 
 against all training images; the columns are explained in [images.md](images.md). Each cell is the mean over
 the seeds and, in brackets, the worst of them. Seconds are of training as a whole, on one thread of a shared
 machine. The Fréchet distance is in the units of the classifier that was trained on the set: compare with the
-yardsticks. `critic_long` is `critic` for about ten minutes: `ARGS='{long}'`.""".format(long=" ".join(LONG)),
+yardsticks. `critic_long` is `critic` for about ten minutes of one core:
+
+    ARGS='{long}'""".format(long=" ".join(LONG)),
     variants={"critic_long": ["method=critic", *LONG]},
     one_picture=False,
 )
