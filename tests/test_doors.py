@@ -50,6 +50,7 @@ def test_an_energy_without_a_quadratic_term_is_labelled(open_door):
     assert json.loads(Path("run/metrics.json").read_text())["integrable"] is False
 
 
+@pytest.mark.slow
 def test_the_exact_likelihood_stands_beside_other_runs_on_the_same_data(open_door):
     few = ["data=eight_gaussians", "data.density.std=0.2", *FEW, *QUICK]
     assert "exact likelihood" not in open_door("train", *few, "seed=1")[1]
@@ -114,6 +115,7 @@ def test_a_cut_run_goes_on(open_door, finished_run):
     )
 
 
+@pytest.mark.slow
 def test_averaged_weights_leave_training_alone_and_survive_a_cut(open_door, finished_run):
     """The average w̄ₖ = ½ w̄ₖ₋₁ + ½ wₖ is what is kept and measured; the moves are those of a run without."""
 
