@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -172,7 +173,9 @@ class Search:
             return None
         number = self._free_number()
         random.seed(number), np.random.seed(number)  # noqa: NPY002, the engine draws from these two
-        proposed = engine().next_run(self.sweep.searched, [self._known(t) for t in self.trials])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the engine's Gaussian process, at the bounds of its own scales
+            proposed = engine().next_run(self.sweep.searched, [self._known(t) for t in self.trials])
         if proposed is None:
             return None
         trial = Trial(number, {key: self._as_given(key, v["value"]) for key, v in proposed.config.items()})
