@@ -63,6 +63,9 @@ class Run:
             raise InputError(
                 f"trainer.max_steps={self.config['trainer']['max_steps']} trains nothing: give at least 1"
             )
+        precision = str(self.config["trainer"].get("precision"))
+        if precision.startswith("16"):  # scaled gradients, which the players' optimizers would not unscale
+            raise InputError(f"trainer.precision={precision} is not supported: give bf16-mixed or 32-true")
         loggers = [logger for logger in build(self.config["logger"], "logger").values() if logger]
         make = build(self.config["trainer"], "trainer")
         try:
