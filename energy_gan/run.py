@@ -20,6 +20,7 @@ from energy_gan.compose import Config, compose
 from energy_gan.data.base import DataModule
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
+from energy_gan.files import write_text
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Method
 from energy_gan.model import Model
@@ -114,10 +115,7 @@ class Run:
         self._write_config()
 
     def _write_config(self) -> None:
-        path = self.folder / "config.yaml"
-        part = path.with_suffix(".part")
-        part.write_text(OmegaConf.to_yaml(self.config))
-        part.replace(path)
+        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(self.config))
 
     def fit(self) -> None:
         """Train from the start."""

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from energy_gan.build import build, check
+from energy_gan.cli import report_kinds
 from energy_gan.compose import CONF, compose, options
 from energy_gan.errors import InputError
 from energy_gan.run import Run
@@ -41,6 +42,16 @@ def test_every_method_builds_on_every_data_set(data, method, table):
 def test_every_experiment_composes(file):
     data = ["data=digits"] if "images" in file.stem else []
     config = compose([f"experiment={file.parent.name}/{file.stem}", "run_dir=run", *data])
+    check(config)
+    build(config["method"], "method")
+
+
+VARIANTS = [(kind, name) for kind in (report_kinds.IMAGES, report_kinds.ENTROPIES) for name in kind.variants]
+
+
+@pytest.mark.parametrize(("kind", "name"), VARIANTS, ids=[name for _, name in VARIANTS])
+def test_every_variant_of_a_report_builds(kind, name):
+    config = compose([f"data={kind.data[0]}", *kind.variants[name], "run_dir=run"])
     check(config)
     build(config["method"], "method")
 

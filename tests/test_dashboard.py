@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from energy_gan.callbacks.trackers import PANELS, histogram, layout
-from energy_gan.cli import sweep_file
+from energy_gan.cli import sweep_check
 from energy_gan.cli.dashboard import pinned, report, workspace
 from energy_gan.compose import compose
 from energy_gan.run import Run
@@ -78,7 +78,7 @@ def test_the_panels_show_what_runs_log(chains_run):
     """Each name is one that some run logs: points with chains, digits with classes, stacked digits."""
     _, points = tensorboard(chains_run)
     digits = compose(["data=digits", "method=critic"])
-    images = sweep_file.logged_names(digits, "val/", here=False)
+    images = sweep_check.logged_names(digits, "val/", here=False)
     stacked = {"val/modes", "val/modes_during"}  # of `metrics/digit_modes.py`
     drawn = {"interpolation", "samples_by_energy", "marginals"}  # of images, of tables
     logged = points.keys() | images.during | images.at_end | stacked | drawn

@@ -19,9 +19,10 @@ import torch
 import yaml
 
 from energy_gan.callbacks import images
-from energy_gan.cli import agent, sweep_file
+from energy_gan.cli import agent, sweep_check, sweep_file
 from energy_gan.cli.sweep import command_of, register, short_names
-from energy_gan.cli.sweep_file import check_all, check_experiment, extremes, names, read
+from energy_gan.cli.sweep_check import check_all, check_experiment
+from energy_gan.cli.sweep_file import extremes, names, read
 from energy_gan.cli.sweep_picture import picture
 from energy_gan.cli.sweep_trials import Search, Trial
 from energy_gan.errors import InputError
@@ -204,14 +205,14 @@ def test_names_of_image_runs_go_by_features_and_classes(monkeypatch):
     """Inception's are there where its weights are; the classifier's where the set has classes."""
     monkeypatch.setattr(images, "inception_or_none", lambda: None)
     mnist, celeba = (check_experiment(read(n)) for n in ("mnist_experts", "celeba_ddp"))
-    logged = sweep_file.logged_names(mnist, "val/")
+    logged = sweep_check.logged_names(mnist, "val/")
     assert {"val/frechet_lenet", "val/class_kl", "val/energy_gap"} <= logged.during
     assert {"val/nearest_train_ratio", "val/drift"} <= logged.at_end - logged.during
     assert not any("inception" in name for name in logged.at_end)
     with pytest.raises(InputError, match="metric val/frechet_inception is never logged"):
-        sweep_file.check_metric(read("celeba_ddp"), celeba)
+        sweep_check.check_metric(read("celeba_ddp"), celeba)
     monkeypatch.setattr(images, "inception_or_none", lambda: SimpleNamespace(name="inception"))
-    sweep_file.check_metric(read("celeba_ddp"), celeba)
+    sweep_check.check_metric(read("celeba_ddp"), celeba)
 
 
 def test_unknown_names_and_missing_keys_are_one_line(open_door, monkeypatch):

@@ -17,9 +17,10 @@ from energy_gan.callbacks import drawing
 from energy_gan.callbacks.report import Report
 from energy_gan.data.images import ImageData, viewable
 from energy_gan.data.stacked_mnist import StackedMNIST
+from energy_gan.files import write_text
 from energy_gan.metrics.classifier import Classifier, classifier_of
 from energy_gan.metrics.digit_modes import DigitModes, StackedFeatures
-from energy_gan.metrics.features import FeatureNetwork, checksum, write_atomically
+from energy_gan.metrics.features import FeatureNetwork, checksum
 from energy_gan.metrics.images import ImageEvaluation, nearest_neighbours, yardsticks
 from energy_gan.metrics.inception import inception_or_none
 from energy_gan.model import Model, evaluating
@@ -155,7 +156,7 @@ class ImageReport(Report):
             if self.modes:
                 rows["held-out data"] |= self.modes(self.data.draw)
             text = json.dumps(rows, indent=1)
-            write_atomically(path, lambda part: part.write_text(text))
+            write_text(path, text)
         return json.loads(path.read_text())
 
     # ---- pictures

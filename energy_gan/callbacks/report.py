@@ -17,6 +17,7 @@ from torch.nn.utils import get_total_norm
 from energy_gan.callbacks import drawing
 from energy_gan.callbacks.trackers import Tracker, histogram
 from energy_gan.data.base import DataModule
+from energy_gan.files import write_text
 from energy_gan.methods.base import Method
 from energy_gan.model import Model, evaluating
 from energy_gan.negatives.chains import ChainNegatives
@@ -158,15 +159,14 @@ class Report(Callback, ABC):
             chains = getattr(method, "negatives", None)
             if isinstance(chains, ChainNegatives) and chains.energies.any():
                 step_size = float(chains.step_size)
-                rate = run(chains.kernel, energy, init(energy, chains.chains[:N_CHAINS]), step_size, 1, rng)[
-                    1
-                ]
+                state = init(energy, chains.chains[:N_CHAINS])
+                _, rate = run(chains.kernel, energy, state, step_size, 1, rng)
                 numbers |= {"train/chains_acceptance": rate, "train/chains_step_size": step_size}
             if model.has_generator:
                 samples = model.sample(N_CHAINS, self.seed).to(method.shift.device)
                 u = (samples - method.shift) / method.scale
                 step_size = tune(MALA(), energy, u, rng=rng)
-                rate = run(MALA(), energy, init(energy, u), step_size, REFINED, rng)[1]
+                _, rate = run(MALA(), energy, init(energy, u), step_size, REFINED, rng)
                 numbers |= {"val/refine_acceptance": rate, "val/refine_step_size": step_size}
         return numbers
 
@@ -199,10 +199,7 @@ class Report(Callback, ABC):
             "yardsticks": self.yardsticks(),
             "history": self.history,
         }
-        path = self.folder / "metrics.json"
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(report, indent=1))
-        part.replace(path)
+        write_text(self.folder / "metrics.json", json.dumps(report, indent=1))
 
     def conclude(self, model: Model, checkpoint: Mapping[str, Any]) -> None:
         """Measure and draw a trained model anew, as at the end of its training."""

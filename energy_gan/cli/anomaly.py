@@ -6,7 +6,6 @@ checkpoint; a trial that was made with other settings is refused.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -18,8 +17,17 @@ from tqdm import tqdm
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.train import split_trust
-from energy_gan.cli.trials import cell, check_recipe, check_test, keep, run_trial
-from energy_gan.compose import compose, options
+from energy_gan.cli.trials import (
+    add_missing,
+    cell,
+    check_given,
+    check_recipe,
+    check_test,
+    keep,
+    read_numbers,
+    run_trial,
+)
+from energy_gan.compose import compose
 from energy_gan.errors import InputError
 
 DATA = "kddcup99"
@@ -43,15 +51,16 @@ PUBLISHED = {  # precision, recall, F1, as Kumar et al. (2019) give them
 HEAD = """\
 # Anomaly detection: KDD Cup 99, 10 %
 
-Made by `make anomaly`. Attacks are the inliers; half of the rows, drawn with seed {split_seed}, is trained
-on, its attacks only: {n_train:,} rows. The test has {n_test:,}, of which {base_rate:.4f} are anomalies
-({ratio:g} was asked for; if there are too few, all are taken, as published). Flagged is, as published, what
-scores at least the {quantile:g} quantile of the test. Many rows of the test are equal to one that was
-trained on, as published. The settings of `meg` were chosen on the split of seed 7, half of whose test rows
-are in this test too. Published numbers are means over the last ten epochs. Mean ± standard deviation over
-the seeds. ‖∇E‖² is in the units that the networks see. The detectors see each feature scaled to [0, 1]; the
-one-class SVM and the local outlier factor see {most:,} random rows, the nearest neighbour all distinct
-ones. Seconds are of training, or of fitting and scoring, on one thread of a shared machine.
+Made by `make anomaly ARGS='--methods {methods}'`. Attacks are the inliers; half of the rows, drawn with
+seed {split_seed}, is trained on, its attacks only: {n_train:,} rows. The test has {n_test:,}, of which
+{base_rate:.4f} are anomalies ({ratio:g} was asked for; if there are too few, all are taken, as published).
+Flagged is, as published, what scores at least the {quantile:g} quantile of the test. Many rows of the test
+are equal to one that was trained on, as published. The settings of `meg` were chosen on the split of seed
+7, half of whose test rows are in this test too. Published numbers are means over the last ten epochs. Mean
+± standard deviation over the seeds. ‖∇E‖² is in the units that the networks see. The detectors see each
+feature scaled to [0, 1]; the one-class SVM and the local outlier factor see {most:,} random rows, the
+nearest neighbour all distinct ones. Seconds are of training, or of fitting and scoring, on one thread of a
+shared machine.
 """
 QUICK = (
     "callbacks.report.n_samples=10000",
@@ -72,14 +81,7 @@ def main() -> None:
         "--no-runs", action="store_true", help="show what is there, whatever its settings; run nothing"
     )
     given = parser.parse_args()
-    if unknown := set(given.methods) - set(options("method")):
-        raise InputError(
-            f"--methods {' '.join(sorted(unknown))} is unknown: choose from {' '.join(options('method'))}"
-        )
-    if min(given.seeds) < 0:
-        raise InputError(f"--seeds must be 0 or more, got {min(given.seeds)}")
-    if not given.out.parent.is_dir():
-        raise InputError(f"--out {given.out}: the folder {given.out.parent} does not exist, make it first")
+    check_given(given)
 
     from energy_gan.build import build, check
 
@@ -97,7 +99,7 @@ def main() -> None:
         )
     if rows:
         shown = table(rows)
-        given.out.write_text(head(data) + "\n" + shown + "\n")
+        given.out.write_text(head(data, given.methods) + "\n" + shown + "\n")
         print(f"{shown}\n-> {given.out}")
     if failures:
         raise InputError(f"{len(failures)} trials failed, their logs: {', '.join(map(str, failures))}")
@@ -182,14 +184,12 @@ def detect(data, seed: int, folder: Path, first: bool) -> None:
 
     path = detectors_of(seed, folder)
     names = [name for name in DETECTORS if first or name not in DETERMINISTIC]
-    numbers = json.loads(path.read_text()) if path.is_file() else {}
-    for name in (bar := tqdm([n for n in names if n not in numbers], unit="detector")):
-        bar.set_postfix_str(name)
-        start = time.perf_counter()
+
+    def numbers(name: str) -> dict[str, float]:
         scores = detectors(data.points.numpy(), data.test.numpy(), seed, [name])[name]
-        seconds = time.perf_counter() - start
-        numbers[name] = measure(scores, data.test_labels.numpy(), data.ratio) | {"seconds": seconds}
-        keep(path, numbers)
+        return measure(scores, data.test_labels.numpy(), data.ratio)
+
+    add_missing(path, names, numbers)
 
 
 def read(methods: Sequence[str], seeds: Iterable[int], folder: Path) -> dict[str, list[dict[str, float]]]:
@@ -203,17 +203,18 @@ def read(methods: Sequence[str], seeds: Iterable[int], folder: Path) -> dict[str
         ]
     sources += [(str, detectors_of(seed, folder)) for seed in seeds]
     for title, file in sources:
-        for name, numbers in (json.loads(file.read_text()) if file.is_file() else {}).items():
+        for name, numbers in read_numbers(file).items():
             rows.setdefault(title(name), []).append(numbers)
     return rows
 
 
-def head(data) -> str:
+def head(data, methods: Sequence[str]) -> str:
     from inspect import signature
 
     from energy_gan.metrics.anomaly import detectors
 
     return HEAD.format(
+        methods=" ".join(methods),
         split_seed=data.split_seed,
         n_train=len(data.points),
         n_test=len(data.test),

@@ -4,12 +4,13 @@ The generator's samples beside those that chains from the same latents reach, at
 energy, the acceptance rate, and the numbers of the run's own report. -> RUN/chains.json
 """
 
-import json
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.sample import KERNELS
+from energy_gan.cli.evaluate import report_of
+from energy_gan.cli.sample import KERNELS, kernel_of
 from energy_gan.cli.train import only_trust
+from energy_gan.cli.trials import keep
 from energy_gan.errors import InputError
 
 
@@ -30,18 +31,10 @@ def main() -> None:
     from tqdm import tqdm
 
     from energy_gan.build import load
-    from energy_gan.cli.sample import kernel_of
     from energy_gan.cli.tables import table
-    from energy_gan.compose import read_config
-    from energy_gan.run import Run
 
     model = load(given.run, trust)
-    run = Run(read_config(given.run), trust)
-    if "report" not in run.callbacks:
-        raise InputError(
-            f"RUN={given.run} was trained with callbacks.report=null: nothing says what to measure"
-        )
-    report = run.callbacks["report"]
+    report = report_of(given.run, trust=trust)
     rows = {"generator": report.of(model, model.sample(given.n, given.seed))}
     for temperature in tqdm(given.temperature, unit="temperature"):
         samples, trace = model.sample_latent(
@@ -55,9 +48,7 @@ def main() -> None:
         }
         rows[f"{given.sampler}, {given.steps} steps at {temperature:g}"] = report.of(model, samples) | told
     path = given.run / "chains.json"
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(rows, indent=1) + "\n")
-    part.replace(path)
+    keep(path, rows)
     print(f"{table(rows)}\n-> {path}")
 
 

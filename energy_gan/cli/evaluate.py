@@ -1,10 +1,15 @@
 """Measure and draw a run anew, from its last checkpoint: `python -m energy_gan.cli.evaluate RUN`."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.train import split_trust
 from energy_gan.errors import InputError
+
+if TYPE_CHECKING:
+    from energy_gan.callbacks.report import Report
 
 
 def main() -> None:
@@ -16,19 +21,26 @@ def main() -> None:
 
     from energy_gan.build import load, newest_checkpoint, read_checkpoint
     from energy_gan.cli.summary import summary
-    from energy_gan.compose import read_config
-    from energy_gan.run import Run
 
     model = load(given.run, trust)
     checkpoint = read_checkpoint(newest_checkpoint(given.run))
-    run = Run(read_config(given.run, overrides), trust)
-    if "report" not in run.callbacks:
-        raise InputError(
-            f"RUN={given.run} was trained with callbacks.report=null: nothing says what to measure"
-        )
-    report = run.callbacks["report"]
-    report.conclude(model, checkpoint)
+    report_of(given.run, overrides, trust).conclude(model, checkpoint)
     print(summary(given.run))
+
+
+def report_of(run: Path, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> "Report":
+    """What measures a run, ready to.
+
+    Raises:
+        InputError: it was trained without.
+    """
+    from energy_gan.compose import read_config
+    from energy_gan.run import Run
+
+    callbacks = Run(read_config(run, overrides), trust).callbacks
+    if "report" not in callbacks:
+        raise InputError(f"RUN={run} was trained with callbacks.report=null: nothing says what to measure")
+    return callbacks["report"]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.sweep_file import Sweep, as_overrides, check_all, read
+from energy_gan.cli.sweep_check import check_all
+from energy_gan.cli.sweep_file import Sweep, as_overrides, read
 from energy_gan.errors import InputError
 
 

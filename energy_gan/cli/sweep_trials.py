@@ -32,6 +32,7 @@ import yaml
 from energy_gan.cli.sweep_file import Sweep, engine, plain
 from energy_gan.cli.train import split_trust
 from energy_gan.errors import InputError
+from energy_gan.files import write_text
 
 PATIENCE = 20.0  # seconds that a trial has to end when asked to
 LOOK = 3.0  # seconds between two looks at the curves of running trials
@@ -106,7 +107,7 @@ class Search:
     def _same_sweep(self) -> None:
         path, spec = self.folder / "sweep.yaml", self.sweep.searched
         if not path.is_file():
-            _write(path, yaml.safe_dump(spec, sort_keys=False))
+            write_text(path, yaml.safe_dump(spec, sort_keys=False))
         elif yaml.safe_load(path.read_text()) != spec:
             raise InputError(
                 f"{self.folder} holds trials of another sweep than {self.sweep.name} is now (see its "
@@ -123,7 +124,7 @@ class Search:
         return sorted(trials, key=lambda trial: trial.number)
 
     def _keep(self, trial: Trial) -> None:
-        _write(self.folder / f"{trial.name}.json", json.dumps(asdict(trial), indent=1))
+        write_text(self.folder / f"{trial.name}.json", json.dumps(asdict(trial), indent=1))
 
     def _log(self, trial: Trial) -> Path:
         return self.folder / f"{trial.name}.log"
@@ -314,13 +315,6 @@ def last_line(log: Path) -> str:
     """The last thing that a process said."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace")).strip().splitlines()
     return lines[-1].strip() if lines else "(it said nothing)"
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(text)
-    part.replace(path)
 
 
 def _wait_for(log: Path) -> None:

@@ -1,17 +1,22 @@
 """Trials: the runs behind a table, each made once in a folder of its own, gone on with if it was cut."""
 
+import argparse
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from tqdm import tqdm
+
 from energy_gan.cli.train import split_trust
-from energy_gan.compose import compose, read_config
+from energy_gan.compose import compose, options, read_config
 from energy_gan.errors import InputError
+from energy_gan.files import write_text
 
 NO_RECIPE = (  # where files are, what is shown and kept meanwhile: a trial is the same with others
     "run_dir", "threads", "logger", "data.root", "data.path", "data.cache", "data.download", "data.workers",
@@ -75,7 +80,7 @@ def check_test(file: Path, facts: Mapping[str, Any], digit: int | None = None) -
     Args:
         digit: whose test it is, where the file has several.
     """
-    tests = json.loads(file.read_text()) if file.is_file() else {}
+    tests = read_numbers(file)
     known = tests if digit is None else tests.get(str(digit), {})
     for name, value in facts.items():
         if known.get(name, value) != value:  # a file of an earlier version may lack some
@@ -88,12 +93,37 @@ def check_test(file: Path, facts: Mapping[str, Any], digit: int | None = None) -
         keep(file, facts if digit is None else tests | {str(digit): facts})
 
 
+def check_given(given: argparse.Namespace) -> None:
+    """InputError unless the methods are known, the seeds are some and the page can be written."""
+    if unknown := set(given.methods) - set(options("method")):
+        raise InputError(
+            f"--methods {' '.join(sorted(unknown))} is unknown: choose from {' '.join(options('method'))}"
+        )
+    if min(given.seeds) < 0:
+        raise InputError(f"--seeds must be 0 or more, got {min(given.seeds)}")
+    if not given.out.parent.is_dir():
+        raise InputError(f"--out {given.out}: the folder {given.out.parent} does not exist, make it first")
+
+
+def add_missing(path: Path, names: Iterable[str], measure: Callable[[str], dict], about: str = "") -> None:
+    """measure(name) with its seconds, of the names that a file has not yet; each is kept at once."""
+    numbers = read_numbers(path)
+    for name in (bar := tqdm([n for n in names if n not in numbers], unit="detector")):
+        bar.set_postfix_str(name + about)
+        start = time.perf_counter()
+        measured = measure(name)
+        numbers[name] = measured | {"seconds": time.perf_counter() - start}
+        keep(path, numbers)
+
+
+def read_numbers(path: Path) -> dict[str, Any]:
+    """What `keep` wrote; nothing if it wrote nothing yet."""
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 def keep(path: Path, numbers: Mapping) -> None:
     """Write numbers as .json, whole or not at all."""
-    from energy_gan.metrics.features import write_atomically
-
-    text = json.dumps(numbers, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda part: part.write_text(text))
+    write_text(path, json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
 
 
 def cell(values: Sequence[float | None], best: Callable | None = None, digits: int = 3) -> str:

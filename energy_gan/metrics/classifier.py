@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from energy_gan.errors import InputError
+from energy_gan.files import write_atomically
 from energy_gan.metrics.features import (
     FOLDER,
     FeatureNetwork,
@@ -23,7 +24,6 @@ from energy_gan.metrics.features import (
     as_images,
     checksum,
     features_of,
-    write_atomically,
 )
 from energy_gan.randomness import mixed_seed, random_generator
 

@@ -9,11 +9,7 @@ a `dimension`, and maps images in [0, 1] to features of shape (B, dimension).
 
 import hashlib
 import math
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -70,17 +66,3 @@ def checksum(images: RawImages, labels: Labels | None = None) -> str:
     for part in images[::stride].split(4096):
         digest.update(part.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """`write` fills a temporary file beside `path`, which then takes its place at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -25,15 +25,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torchmetrics import Metric
 
-from energy_gan.metrics.features import (
-    FOLDER,
-    FeatureNetwork,
-    Images,
-    RawImages,
-    checksum,
-    features_of,
-    write_atomically,
-)
+from energy_gan.files import write_atomically
+from energy_gan.metrics.features import FOLDER, FeatureNetwork, Images, RawImages, checksum, features_of
 
 
 class Statistics(NamedTuple):
