@@ -23,6 +23,7 @@ from energy_gan.errors import InputError
 
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+PLURAL = ("callbacks", "logger")  # groups of several things
 Config = dict[str, Any]
 
 
@@ -61,7 +62,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         del config["hydra"]
         config.name = f"{choices.method}/{choices.data}"
         config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException, OSError) as error:
+    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
         raise InputError(_explain(error, overrides)) from error
     return config
 
@@ -131,6 +132,11 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     if match := re.search(r"Could not find '(\w+)/(.+)'", text):
         group, name = match.groups()
         return f"{group}={name} is unknown: choose one of {', '.join(options(group))}"
+    for group, value in re.findall(r"^(\w+)=(null|[\d.]+)$", "\n".join(overrides), re.MULTILINE):
+        if "Config group override must be" in text and (CONF / group).is_dir():
+            names = ", ".join(options(group)) or "<method>/<data>"
+            parts = f"; a part of it is left out by {group}.PART=null" if group in PLURAL else ""
+            return f"{group}={value} is no name: choose one of {names}{parts}"
     if match := re.search(r"Could not override '(.+)'", text):
         near = _nearest(match[1], overrides)
         return f"{match[1]} is not a key of the config{near}: see `make config` for all"
