@@ -60,11 +60,15 @@ def train(overrides, steps):
     return run
 
 
-def in_two(function, *arguments):
-    """function(rank, *arguments) in two processes that find each other as torchrun's do; not yet joined."""
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def in_two(function, *arguments):
+    """function(rank, *arguments) in two processes that find each other as torchrun's do; not yet joined."""
+    port = free_port()
 
     def work(rank):
         os.environ |= {
@@ -184,6 +188,44 @@ def test_a_process_that_dies_takes_the_others_down(how):
     codes = ended(in_two(die, how))
     assert codes[0] != 0
     assert codes[1] == (-signal.SIGKILL if how == "killed" else 1)
+
+
+def terminated(rank, which):
+    method = ["data=four_spin", "method=kim_bengio", *TOGETHER, "trainer.max_steps=100000", "run_dir=."]
+    config = compose(method)
+    kept = {"checkpoint": config["callbacks"]["checkpoint"]}
+    run = Run(config | {"callbacks": kept, "logger": {}})
+    step = run.method.training_step
+
+    def asked(batch, batch_idx):
+        if run.method.step == 3 and rank in which:
+            os.kill(os.getpid(), signal.SIGTERM)
+        step(batch, batch_idx)
+
+    run.method.training_step = asked
+    run.fit()
+
+
+@pytest.mark.parametrize("which", [(0, 1), (1,)])
+def test_sigterm_of_one_process_ends_all_at_the_same_step_and_saves_it(which):
+    assert ended(in_two(terminated, which)) == [143, 143]
+    (path,) = Path("checkpoints").iterdir()
+    assert torch.load(path, weights_only=True)["global_step"] == 10
+
+
+@pytest.mark.slow
+def test_torchrun_on_two_machines_trains_one_run():
+    """Two launchers, as on two machines; each starts one process."""
+    given = ["data=eight_gaussians", "method=kim_bengio", *FEW, *QUICK, "logger.wandb=null", "run_dir=run"]
+    given += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2"]
+    launcher = ["torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d"]
+    launcher += [f"--rdzv-endpoint=localhost:{free_port()}", "--rdzv-id=test", "-m", "energy_gan.cli.train"]
+    command = [sys.executable, "-m", *launcher, *given]
+    machines = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [machine.communicate(timeout=4 * PATIENCE)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0]
+    assert "".join(said).count("verdict") == 1
+    assert json.loads(Path("run/metrics.json").read_text())["step"] > 0
 
 
 @pytest.mark.slow

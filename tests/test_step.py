@@ -1,5 +1,7 @@
 """Laws of the alternating step: its gradients, who moves, and that a resumed run is the same run."""
 
+import os
+import signal
 from functools import partial
 
 import pytest
@@ -45,8 +47,8 @@ def small_method(**settings):
     return EnergyGAN([2], energy, generator=generator, **settings)
 
 
-def fit(method, max_steps, folder=None, resume=None, **settings):
-    callbacks = [SaveCheckpoints(str(folder), every_n_steps=7, keep=100)] if folder else []
+def fit(method, max_steps, folder=None, resume=None, callbacks=(), **settings):
+    callbacks = [*callbacks, *([SaveCheckpoints(str(folder), every_n_steps=7, keep=100)] if folder else [])]
     trainer = Trainer(
         accelerator="cpu",
         max_steps=max_steps,
@@ -193,6 +195,22 @@ def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(tmp_path, stop):
     for a, b in zip(whole.players, resumed.players, strict=True):
         pairs = zip(a.optimizer.state.values(), b.optimizer.state.values(), strict=True)
         assert all(torch.equal(s["sum"], t["sum"]) for s, t in pairs)
+
+
+def test_sigterm_ends_a_run_after_its_step_and_nothing_is_lost(tmp_path):
+    class Terminate(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if pl_module.step == 9:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    whole = small_method()
+    fit(whole, 40, tmp_path / "whole")
+    with pytest.raises(SystemExit) as ended:
+        fit(small_method(), 40, tmp_path / "cut", callbacks=[Terminate()])
+    assert ended.value.code == 143
+    resumed = small_method()
+    fit(resumed, 40, tmp_path / "cut", resume=tmp_path / "cut/step_000000010.ckpt")
+    assert equal(weights(whole), weights(resumed))
 
 
 def test_adagrad_can_have_its_epsilon_inside_the_root():

@@ -34,6 +34,7 @@ TRIAL = [
     "callbacks.report.every_n_steps=10", "callbacks.checkpoint.every_n_steps=10",
 ]  # fmt: skip
 SHORT = [word for word in TRIAL if word.startswith(("data.n", "data.batch", "trainer", "callbacks.check"))]
+MEASURED = [word for word in TRIAL if word.startswith("callbacks.report")]
 RANGES = {
     "method.entropy_weight": {"distribution": "log_uniform_values", "min": 0.01, "max": 10.0},
     "method.energy.experts": {"values": [4, 8]},
@@ -605,7 +606,7 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.mark.slow
 def test_w_and_bs_agent_trains_with_the_swept_values_and_outlives_its_server():
     """Two commands from a shipped file; the server dies while the second run trains."""
-    spec = read("two_spiral_entropy").with_overrides([*SHORT, "callbacks.report=null"]).spec
+    spec = read("two_spiral_entropy").with_overrides([*SHORT, *MEASURED]).spec
     values = [
         {"method.entropy_weight": 0.25, "method.energy.experts": 4},
         {"method.entropy_weight": 2.5, "method.energy.experts": 16},
@@ -647,6 +648,7 @@ def test_w_and_bs_agent_trains_with_the_swept_values_and_outlives_its_server():
         assert config["method"]["energy"]["experts"] == given["method.energy.experts"]
         assert server.buckets[name]["method.entropy_weight"]["value"] == given["method.entropy_weight"]
         assert torch.load(run / "checkpoints/step_000000020.ckpt", weights_only=True)["global_step"] == 20
+        assert json.loads((run / "metrics.json").read_text())["step"] == 20
         assert list(run.glob(f"wandb/*run-*-{name}/*.wandb"))
     uploaded = server.buckets["run0"]["method"]["value"]
     assert uploaded["entropy_weight"] == server.buckets["run0"]["method.entropy_weight"]["value"]

@@ -1,16 +1,25 @@
 """Checkpoints by step, each ready to sample from."""
 
+import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from energy_gan.methods.base import Method
 
+TOGETHER = 10  # steps after which several processes ask each other whether to end
+
 
 class SaveCheckpoints(Checkpoint):
-    """Save `step_<number>.ckpt` every so many steps and at the end.
+    """Save `step_<number>.ckpt` every so many steps, at the end, and where SIGTERM asks for an end.
+
+    Clusters send SIGTERM before they take a machine away, `kill` does by default. The step is finished, all
+    processes save it together and end with status 143, as the shell has it for SIGTERM.
 
     Args:
         folder: where to.
@@ -23,15 +32,35 @@ class SaveCheckpoints(Checkpoint):
             raise ValueError(f"every_n_steps and keep must be at least 1, got {every_n_steps} and {keep}")
         self.folder, self.every_n_steps, self.keep = Path(folder), every_n_steps, keep
 
+    def on_train_start(self, trainer: Trainer, pl_module: Method) -> None:
+        """Put off SIGTERM to a step's end that all processes reach.
+
+        Lightning's own handler sends a message to the others from wherever the step is, while they may expect
+        another one of it: they then wait for each other for ever.
+        """
+        self.terminated = False
+        _on_sigterm(self._remember)
+
+    def _remember(self, signum, frame) -> None:
+        self.terminated = True
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
         if pl_module.step % self.every_n_steps == 0 and pl_module.step != trainer.max_steps:
             self.save(trainer, pl_module)
+        asked = trainer.world_size == 1 or pl_module.step % TOGETHER == 0
+        if asked and trainer.strategy.reduce_boolean_decision(self.terminated, all=False):
+            raise SIGTERMException(128 + signal.SIGTERM)
 
     def on_train_end(self, trainer: Trainer, pl_module: Method) -> None:
         self.save(trainer, pl_module)
+        _on_sigterm(signal.SIG_DFL)  # what is measured from here on can be measured anew
 
     def on_exception(self, trainer: Trainer, pl_module: Method, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+        if isinstance(exception, SIGTERMException):
+            self.save(trainer, pl_module)
+        elif not isinstance(exception, KeyboardInterrupt):
+            return
+        if trainer.is_global_zero:
             kept = [
                 path.stem.removeprefix("step_").lstrip("0") for path in sorted(self.folder.glob("step_*"))
             ]
@@ -55,3 +84,8 @@ class SaveCheckpoints(Checkpoint):
         if trainer.is_global_zero:
             for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
                 old.unlink()
+
+
+def _on_sigterm(handler: Callable | signal.Handlers) -> None:
+    if threading.current_thread() is threading.main_thread():  # no other may choose
+        signal.signal(signal.SIGTERM, handler)

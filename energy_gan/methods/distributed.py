@@ -59,6 +59,8 @@ class PlayersTogether(DDPStrategy):
 
     def configure_ddp(self) -> None:
         """Give all processes the first one's weights; the model is not wrapped."""
+        # Lightning's own message in every step, whether to end: `SaveCheckpoints` asks instead
+        self.lightning_module.trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
         if self.world_size > 1 and self.root_device.type == "cuda":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         norms = (module for module in self.model.modules() if isinstance(module, nn.SyncBatchNorm))
