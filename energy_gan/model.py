@@ -20,7 +20,7 @@ from energy_gan.methods.base import Method
 from energy_gan.negatives.density import DensityNegatives
 from energy_gan.negatives.importance import ImportanceNegatives
 from energy_gan.randomness import random_generator
-from energy_gan.samplers.base import Kernel, init, run, tune
+from energy_gan.samplers.base import Kernel, init, normal_like, run, tune
 from energy_gan.samplers.latent import LatentChains, Trace
 from energy_gan.samplers.mala import MALA
 
@@ -71,6 +71,11 @@ class Model:
         """True where the energy has a finite normaliser by construction."""
         return getattr(self.method.energy, "integrable", False)
 
+    @property
+    def data_noise(self) -> float:
+        """σ of the noise that the energy's points have in training, in the networks' units; mostly 0."""
+        return getattr(self.method, "data_noise", 0.0)
+
     def energy(self, x: Array) -> Float[Tensor, "B"]:
         """E(x), up to one unknown constant −log Z. Low is likely. Differentiable if x asks for it.
 
@@ -105,7 +110,9 @@ class Model:
 
         Args:
             refine: steps of MALA on the energy that each sample then takes, their size such that
-                about 70 % are accepted. A few of them move samples to where the energy wants them.
+                about 70 % are accepted. A few of them move samples to where the energy wants them. Where
+                the energy is that of data with noise, samples get this noise before and lose it after, by
+                the energy's own gradient (Tweedie's formula).
 
         Raises:
             InputError: the method trained no generator, n is less than 1 or refine less than 0.
@@ -124,10 +131,13 @@ class Model:
         with evaluating(self.method.generator) as generator, evaluating(self.method.energy) as energy:
             u = _in_batches(lambda z: generator.draw(z, rng).samples, latent)
             if refine:
+                u = u + self.data_noise * normal_like(u, rng)
                 step_size = tune(MALA(), energy, u[:1000], rng=rng)
                 u = _in_batches(
                     lambda u: run(MALA(), energy, init(energy, u), step_size, refine, rng)[0].x, u
                 )
+                if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
+                    u = _in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
         return (u * self.method.scale + self.method.shift).cpu()
 
     @torch.no_grad()

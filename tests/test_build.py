@@ -40,7 +40,8 @@ def test_every_method_builds_on_every_data_set(data, method, table):
     "file", sorted(CONF.glob("experiment/*/*.yaml")), ids=lambda f: f"{f.parent.name}/{f.stem}"
 )
 def test_every_experiment_composes(file):
-    data = ["data=digits"] if "images" in file.stem else []
+    own = file.stem if file.stem in IMAGES else "digits" if "images" in file.stem else None
+    data = [f"data={own}"] if own else []
     config = compose([f"experiment={file.parent.name}/{file.stem}", "run_dir=run", *data])
     check(config)
     build(config["method"], "method")

@@ -245,7 +245,7 @@ def test_denoising_learns_the_score():
     for _ in range(300):
         z = torch.randn(256, 2)
         optimizer.zero_grad()
-        term.learning_terms(Draw(z, z, z))["denoising"].backward()
+        term.learning_terms(Draw(z, z, z), z)["denoising"].backward()
         optimizer.step()
     x = torch.randn(200, 2, generator=rng())
     error = (term.score(x) + x / (1 + 0.25)).square().mean()

@@ -35,7 +35,7 @@ from energy_gan.metrics.images import (
     yardsticks,
 )
 from energy_gan.metrics.inception import Inception, inception_or_none
-from energy_gan.metrics.ppca import PPCAMixture
+from energy_gan.ppca import PPCAMixture
 
 
 class Pixels(FeatureNetwork):

@@ -293,7 +293,7 @@ def test_a_trained_network_comes_close_to_the_best(estimator):
         with torch.no_grad():
             draw = generator.draw(generator.prior.sample(64 if estimator == "info_nce" else 256))
         optimizer.zero_grad()
-        sum(term.learning_terms(draw).values()).backward()
+        sum(term.learning_terms(draw, draw.clean).values()).backward()
         optimizer.step()
     best = MutualInformationEntropy(DensityRatio(s), estimator, PAIRS_OF[estimator])
     _, draw = draw_of(s, 1000 if estimator == "info_nce" else 20_000)
@@ -312,7 +312,7 @@ def test_convolutional_statistics_read_images(shape):
     matrix = term._all_pairs(statistics.encode(x), z)
     expected = torch.stack([statistics(x, z[j].expand(6, 5)) for j in range(6)], 1)
     torch.testing.assert_close(matrix, expected)
-    sum(term.learning_terms(Draw(z, x, x)).values()).backward()
+    sum(term.learning_terms(Draw(z, x, x), x).values()).backward()
     still = [name for name, p in statistics.named_parameters() if p.grad is None or not p.grad.any()]
     assert still in ([], ["network.2.bias"]), "InfoNCE takes no notice of a constant, of nothing else"
 

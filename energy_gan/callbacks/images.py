@@ -17,12 +17,14 @@ from energy_gan.callbacks import drawing
 from energy_gan.callbacks.report import Report
 from energy_gan.data.images import ImageData, viewable
 from energy_gan.data.stacked_mnist import StackedMNIST
+from energy_gan.energies.mixture import MixtureBase
 from energy_gan.files import write_text
 from energy_gan.metrics.classifier import Classifier, classifier_of
 from energy_gan.metrics.digit_modes import DigitModes, StackedFeatures
 from energy_gan.metrics.features import FeatureNetwork, checksum
-from energy_gan.metrics.images import ImageEvaluation, nearest_neighbours, yardsticks
+from energy_gan.metrics.images import FITTED, ImageEvaluation, evenly, nearest_neighbours, yardsticks
 from energy_gan.metrics.inception import inception_or_none
+from energy_gan.metrics.likelihood import likelihood_yardsticks, log_likelihood
 from energy_gan.model import Model, evaluating
 from energy_gan.samplers.annealed_importance import drift
 
@@ -41,6 +43,7 @@ CURVES = (
 SHOWN = 64
 RANKED = 2_000  # images whose energies are compared for the pictures
 DRIFTING = 500  # held-out images that MALA moves
+REFINED = 10  # moves of samples where the energy is one of images with noise
 
 
 class ImageReport(Report):
@@ -80,6 +83,7 @@ class ImageReport(Report):
     def prepare(self, data: ImageData) -> None:
         """Take the data to measure against; train their classifier if there is none yet."""
         self.data = data
+        self.densities: dict[str, dict[str, float]] = {}  # yardsticks of the log-likelihood
         self.classifier: Classifier | None = None
         self.modes: DigitModes | None = None
         networks: list[FeatureNetwork] = []
@@ -112,12 +116,16 @@ class ImageReport(Report):
         numbers = {"energy_held_out": float(model.energy(held_out).mean())}
         if n_samples is None:
             numbers["drift"] = self._drift(model, held_out)
+            numbers |= self._likelihood(model)
         if not model.has_generator:
             return numbers
         images = model.sample(self.n_samples if n_samples is None else n_samples, self.seed)
         numbers["energy_generated"] = float(model.energy(images).mean())
         numbers["energy_gap"] = numbers["energy_generated"] - numbers["energy_held_out"]
         numbers |= (self.evaluation if n_samples is None else self.quick).of(images)
+        if n_samples is None and model.data_noise:
+            refined = self.evaluation.of(model.sample(self.n_samples, self.seed, REFINED).clamp(0, 1))
+            numbers |= {f"refined_{name}": number for name, number in refined.items()}
         if self.modes and n_samples is None:
             numbers |= self.modes(model.sample, self.seed)
         elif self.modes:
@@ -127,6 +135,25 @@ class ImageReport(Report):
 
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
         return self.quick.of(samples) | {"mean_energy": float(model.energy(samples).mean())}
+
+    def _likelihood(self, model: Model) -> dict[str, float]:
+        """Of an energy with a base, which is one of images with noise."""
+        base = getattr(model.method.energy, "quadratic", None)
+        if not isinstance(base, MixtureBase):
+            return {}
+        rng = torch.Generator(model.method.shift.device).manual_seed(self.seed)
+        noisy = self._noised(self.data.held_out, model.data_noise, rng)
+        with evaluating(model.method.energy) as energy:
+            numbers, self.reasons = log_likelihood(energy, base, noisy, rng)
+        some = evenly(self.data.points, FITTED // self.data.points[0].numel())
+        some = self._noised(some, model.data_noise, rng)
+        rows = likelihood_yardsticks(some.flatten(1), noisy.flatten(1))
+        self.densities = rows | {"the energy's base": {"log_likelihood": numbers["log_likelihood_base"]}}
+        return numbers
+
+    def _noised(self, x: Tensor, noise: float, rng: torch.Generator) -> Float[Tensor, "N C H W"]:
+        u = self.data.standardise(x).to(rng.device)
+        return u + noise * torch.randn(u.shape, generator=rng, device=rng.device)
 
     def _drift(self, model: Model, held_out: Float[Tensor, "N C H W"]) -> float:
         device = model.method.shift.device
@@ -146,7 +173,7 @@ class ImageReport(Report):
     def yardsticks(self) -> dict[str, dict[str, float]]:
         """Kept in the folder of features, under a name made of all that they depend on."""
         if not self.evaluation.features:
-            return {}
+            return self.densities
         facts = [checksum(self.data.points), checksum(self.data.held_out), self.n_samples]
         facts += [network.fingerprint for network in self.evaluation.features]
         facts += [self.modes.n_samples, self.data.n_points] if self.modes else []
@@ -157,7 +184,7 @@ class ImageReport(Report):
                 rows["held-out data"] |= self.modes(self.data.draw)
             text = json.dumps(rows, indent=1)
             write_text(path, text)
-        return json.loads(path.read_text())
+        return json.loads(path.read_text()) | self.densities
 
     # ---- pictures
 

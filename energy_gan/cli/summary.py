@@ -27,7 +27,7 @@ def summary(run: Path) -> str:
     report = read_metrics(run)
     rows = {report["name"]: report["metrics"]}
     if refined := refined_row(report["metrics"]):
-        rows["  refined, 5 MALA steps"] = refined
+        rows["  refined by MALA"] = refined
     if limit := exact_likelihood(run):
         rows["exact likelihood"] = limit
     rows |= report["yardsticks"]

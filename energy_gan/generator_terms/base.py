@@ -13,7 +13,7 @@ from torch import nn
 
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Points, Scalar
 
 
 class GeneratorTerm(nn.Module, ABC):
@@ -28,6 +28,11 @@ class GeneratorTerm(nn.Module, ABC):
             negatives: those of the energy's last move, with their energies; None before there was one.
         """
 
-    def learning_terms(self, draw: Draw) -> Mapping[str, Scalar]:
-        """The named losses of the term's own network, for a term that learns one, on a detached draw."""
+    def learning_terms(self, draw: Draw, x: Points) -> Mapping[str, Scalar]:
+        """The named losses of the term's own network, for a term that learns one.
+
+        Args:
+            draw: the generator's batch, detached.
+            x: the batch of data.
+        """
         return {}

@@ -71,7 +71,7 @@ class DenoisingEntropy(GeneratorTerm, Scheduled):
         surrogate = -(score * x).flatten(1).sum(1).mean()
         return surrogate - surrogate.detach()
 
-    def learning_terms(self, draw: Draw) -> Mapping[str, Scalar]:
+    def learning_terms(self, draw: Draw, x: Points) -> Mapping[str, Scalar]:
         noise = torch.randn_like(draw.samples)
         error = self.network(draw.samples + self.std * noise) - noise
         return {"denoising": error.flatten(1).square().sum(1).mean()}

@@ -180,7 +180,7 @@ class MutualInformationEntropy(GeneratorTerm):
             return information
         return information - draw.mean(noise_log_prob(draw.samples, draw.clean, draw.scale))  # + H(x | z)
 
-    def learning_terms(self, draw: Draw) -> Mapping[str, Scalar]:
+    def learning_terms(self, draw: Draw, x: Points) -> Mapping[str, Scalar]:
         return {"statistics": -self.information(draw)}
 
     def information(self, draw: Draw) -> Scalar:

@@ -5,6 +5,7 @@ players and of their moves. `trainer.global_step` is that count: the x axis of a
 and what `max_steps`, checkpoints and the order of the batches go by.
 """
 
+import math
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from lightning import LightningModule
 from torch import nn
 from torch.optim import Optimizer
 
+from energy_gan.energies.mixture import FITTED, unfitted
 from energy_gan.nn import Scheduled
 from energy_gan.randomness import mixed_seed
 from energy_gan.shapes import Scalar
@@ -99,8 +101,12 @@ class Method(LightningModule, ABC):
 
     def on_fit_start(self) -> None:
         self.scheduled = [module for module in self.modules() if isinstance(module, Scheduled)]
-        self.shift.copy_(self.trainer.datamodule.shift)
-        self.scale.copy_(self.trainer.datamodule.scale)
+        data = self.trainer.datamodule
+        self.shift.copy_(data.shift)
+        self.scale.copy_(data.scale)
+        for base in unfitted(self):  # a resumed run has them from its checkpoint
+            some = data.points[:: math.ceil(data.points.numel() / FITTED)]
+            base.fit(data.standardise(some).to(self.shift.device), self.seed)
 
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
         torch.manual_seed(mixed_seed(self.seed, self.step))

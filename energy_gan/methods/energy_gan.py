@@ -46,6 +46,9 @@ class EnergyGAN(Method):
         negatives: where x⁻ comes from; the generator's own samples by default.
         objective: (energy_positive, energy_negative, log_weights, log_density) -> named terms.
         generator_objective: of the energies of the generator's samples, point by point; what it descends.
+        energy_weight: of that in the generator's loss, not negative; at 0 it never asks the energy.
+        data_noise: σ, the standard deviation of noise that the data get before the energy sees them, and the
+            generator's samples after it made them: the density is one of x + σ ε. Not negative.
         penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
         penalty_weight: of that in the energy's loss, not negative.
         entropy: estimates H; None leaves the term out.
@@ -74,6 +77,8 @@ class EnergyGAN(Method):
         negatives: NegativeSampler | None = None,
         objective: Callable[..., Terms] = maximum_likelihood,
         generator_objective: Callable[[Energies], Energies] = mean_energy,
+        energy_weight: float = 1.0,
+        data_noise: float = 0.0,
         penalty: Callable[[Points, Energies], Scalar] | None = None,
         penalty_weight: float = 1.0,
         entropy: GeneratorTerm | None = None,
@@ -93,15 +98,22 @@ class EnergyGAN(Method):
         seed: int = 0,
     ):
         super().__init__(shape, seed)
-        weights = {"entropy": entropy_weight, "likelihood": likelihood_weight, "penalty": penalty_weight}
-        for name, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ValueError(f"{name}_weight must be a number of at least 0, got {weight}")
+        numbers = {
+            "energy_weight": energy_weight,
+            "entropy_weight": entropy_weight,
+            "likelihood_weight": likelihood_weight,
+            "penalty_weight": penalty_weight,
+            "data_noise": data_noise,
+        }
+        for name, number in numbers.items():
+            if not 0 <= number < float("inf"):
+                raise ValueError(f"{name} must be a number of at least 0, got {number}")
         if generated is not None and generated < 2:
             raise ValueError(f"generated must be at least 2, got {generated}")
         self.energy, self.generator, self.generated = energy, generator, generated
         self.negatives, self.objective = negatives or GeneratorNegatives(), objective
-        self.generator_objective = generator_objective
+        self.generator_objective, self.energy_weight = generator_objective, energy_weight
+        self.data_noise = data_noise
         self.penalty, self.penalty_weight = penalty, penalty_weight
         self.entropy, self.entropy_weight = entropy, entropy_weight
         self.likelihood, self.likelihood_weight = likelihood, likelihood_weight
@@ -138,7 +150,7 @@ class EnergyGAN(Method):
     def energy_terms(self, x: Points, latent: Float[Tensor, "N L"] | None) -> Terms:
         """Positive and negative phase (Eq. 7), the negatives as in Eq. 12."""
         negatives = self.negatives(self.energy, self.detached_draw(latent))
-        x = x.detach().requires_grad_(self.penalty is not None)
+        x = self.noised(x).detach().requires_grad_(self.penalty is not None)
         energies = self.energy(torch.cat([x, negatives.samples]))  # one pass for both phases
         energy_positive, energy_negative = energies.tensor_split([len(x)])
         self.last_negatives = negatives._replace(energies=energy_negative.detach())
@@ -156,7 +168,10 @@ class EnergyGAN(Method):
     def generator_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
         """KL(P_generator ‖ P_energy) (Eq. 13) and KL(P_energy ‖ P_generator), but for constants."""
         draw = self.generator.draw(latent)
-        terms = {"energy_generated": draw.mean(self.generator_objective(self.energy(draw.samples)))}
+        terms = {}
+        if self.energy_weight:
+            energies = self.generator_objective(self.energy(self.noised(draw.samples)))
+            terms["energy_generated"] = self.energy_weight * draw.mean(energies)
         for name, term, weight in (
             ("entropy", self.entropy, self.entropy_weight),
             ("likelihood", self.likelihood, self.likelihood_weight),
@@ -169,7 +184,13 @@ class EnergyGAN(Method):
 
     def entropy_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
         """What the entropy's own network learns from the generator's batch."""
-        return self.entropy.learning_terms(self.detached_draw(latent))
+        return self.entropy.learning_terms(self.detached_draw(latent), x)
+
+    def noised(self, x: Points) -> Points:
+        """x + σ ε, what the energy is the energy of."""
+        if not self.data_noise:
+            return x
+        return x + self.data_noise * rows(len(x), partial(_normal, like=x))
 
     @torch.no_grad()
     def detached_draw(self, latent: Float[Tensor, "N L"] | None) -> Draw | None:
@@ -215,3 +236,7 @@ def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:
         raise ValueError(
             f"{what} must have shape {tuple(expected)} here, got {tuple(given)}: the parts do not fit"
         )
+
+
+def _normal(n: int, like: Points) -> Points:
+    return torch.randn(n, *like.shape[1:], device=like.device)

@@ -30,7 +30,7 @@ from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from energy_gan.metrics.ppca import PPCAMixture
+from energy_gan.ppca import PPCAMixture
 
 DETECTORS = (
     "isolation forest",

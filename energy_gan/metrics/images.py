@@ -28,8 +28,8 @@ from energy_gan.metrics.features import (
     features_of,
 )
 from energy_gan.metrics.frechet import frechet_distance, real_statistics, statistics_from
-from energy_gan.metrics.ppca import PPCAMixture
 from energy_gan.metrics.yardsticks import GaussianEstimate
+from energy_gan.ppca import PPCAMixture
 from energy_gan.randomness import random_generator
 
 NEIGHBOURHOOD = 3_000  # features of each kind for precision and recall
@@ -123,7 +123,7 @@ class ImageEvaluation:
     def _feature_numbers(self, network: FeatureNetwork, images: Images) -> dict[str, float]:
         if network.name not in self._real:
             statistics = real_statistics(network, self.points, self.folder, self.batch_size)
-            some = features_of(network, _some(self.points, NEIGHBOURHOOD), self.batch_size)
+            some = features_of(network, evenly(self.points, NEIGHBOURHOOD), self.batch_size)
             self._real[network.name] = statistics, torch.cat([part.cpu() for part in some])
         statistics, real = self._real[network.name]
         found = [part.cpu() for part in features_of(network, images, self.batch_size)]
@@ -144,7 +144,7 @@ class ImageEvaluation:
 
     def _held_out_nearest(self, device: torch.device) -> float:
         if self._typical is None:
-            some = as_images(_some(self.held_out, self.n_neighbours), device)
+            some = as_images(evenly(self.held_out, self.n_neighbours), device)
             self._typical = float(nearest_neighbours(some, self.points)[1].median()) or math.nan
         return self._typical
 
@@ -235,7 +235,7 @@ def _pieces(points: RawImages, device: torch.device) -> Iterator[tuple[int, Floa
         yield first, as_images(points[first : first + rows], device).flatten(1)
 
 
-def _some(images: Tensor, most: int) -> Tensor:
+def evenly(images: Tensor, most: int) -> Tensor:
     """Evenly spread ones where there are more."""
     return images[:: math.ceil(len(images) / most)]
 
@@ -253,7 +253,7 @@ def yardsticks(
     Large sets are fitted to 50 million of their pixels, in evenly spread images.
     """
     n, shape = evaluation.n_samples, evaluation.points.shape[1:]
-    some = as_images(_some(evaluation.points, max(1, FITTED // shape.numel()))).flatten(1)
+    some = as_images(evenly(evaluation.points, max(1, FITTED // shape.numel()))).flatten(1)
     components = max(1, min(components, len(some) // 100))
     rank = max(1, min(rank, some.shape[1] // 2))
 

@@ -1,6 +1,6 @@
-"""Annealed importance sampling: log Z of any energy, from a normal whose normaliser is known.
+"""Annealed importance sampling: log Z of any energy, from a base whose normaliser is known.
 
-    E_β(x) = (1 − β) E_0(x) + β E(x),   β = (t / T)^power,   t = 0 … T,   E_0 = −log N(x; 0, std² I)
+    E_β(x) = (1 − β) E_0(x) + β E(x),   β = (t / T)^power,   t = 0 … T,   E_0 = −log p_0(x)
 
 A chain that moves at each β and collects log w = Σ_t E_{t−1}(x_t) − E_t(x_t) has E[w] = Z. Forward from the
 base, log mean w is below log Z on average; in reverse, from samples of the energy, −log mean w is above it.
@@ -11,7 +11,7 @@ marginal likelihood using bidirectional Monte Carlo (Grosse et al., 2015), https
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -39,12 +39,37 @@ class Annealed(NamedTuple):
         return float(1 / w.square().sum() / len(w))
 
 
+@runtime_checkable
+class Base(Protocol):
+    """A law that can be sampled and whose normalised energy is known."""
+
+    def __call__(self, x: Points) -> Energies:
+        """−log p_0(x)."""
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
+        """n exact samples."""
+
+
+class NormalBase:
+    """N(0, std² I) over points of a shape."""
+
+    def __init__(self, like: Points, std: float = 1.5):
+        self.like, self.std = like, std
+        self.constant = 0.5 * math.prod(like.shape[1:]) * math.log(2 * math.pi * std**2)
+
+    def __call__(self, x: Points) -> Energies:
+        return x.flatten(1).square().sum(1) / (2 * self.std**2) + self.constant
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
+        return self.std * normal_like(self.like[:1].expand(n, *self.like.shape[1:]), rng)
+
+
 def anneal(
     energy: Energy,
     start: Points,
     n_temperatures: int,
     reverse: bool = False,
-    std: float = 1.5,
+    base: Base | None = None,
     power: float = 1.5,
     rng: torch.Generator | None = None,
 ) -> Annealed:
@@ -53,19 +78,15 @@ def anneal(
     Args:
         start: forward only its shape and number count; in reverse, samples of the energy to start from.
         n_temperatures: T, at least 1.
-        std: of the base, in the energy's units.
+        base: p_0; N(0, 1.5² I) if None, in the energy's units.
     """
-    dimension = math.prod(start.shape[1:])
-    constant = 0.5 * dimension * math.log(2 * math.pi * std**2)
-
-    def base(x: Points) -> Energies:
-        return x.flatten(1).square().sum(1) / (2 * std**2) + constant
+    base = base or NormalBase(start)
 
     def at(beta: float) -> Energy:
         return lambda x: (1 - beta) * base(x) + beta * energy(x)
 
     betas = [(t / n_temperatures) ** power for t in range(n_temperatures + 1)]
-    x = start if reverse else std * normal_like(start, rng)
+    x = start if reverse else base.sample(len(start), rng)
     order = betas[::-1] if reverse else betas
     log_weights, step_size, acceptance, kernel = x.new_zeros(len(x)), 0.05, 0.0, MALA()
     for before, after in pairwise(order):
@@ -97,7 +118,7 @@ def bracket(
     held_out: Float[Tensor, "M *S"],
     n_temperatures: int = 100,
     tolerance: float = 0.2,
-    std: float = 1.5,
+    base: Base | None = None,
     rng: torch.Generator | None = None,
 ) -> Normalizer:
     """log Z forward and in reverse, with T and 4T temperatures, and the guards that a lie must pass.
@@ -116,12 +137,11 @@ def bracket(
         samples: of the energy, as far as one has them: refined samples of the generator.
         held_out: points that the energy was not trained on.
         tolerance: in nats, of every comparison.
+        base: of the annealing, as in `anneal`.
     """
-    forward = [anneal(energy, samples, n, std=std, rng=rng) for n in (n_temperatures, 4 * n_temperatures)]
-    backward = [
-        anneal(energy, samples, n, reverse=True, std=std, rng=rng)
-        for n in (n_temperatures, 4 * n_temperatures)
-    ]
+    lengths = (n_temperatures, 4 * n_temperatures)
+    forward = [anneal(energy, samples, n, base=base, rng=rng) for n in lengths]
+    backward = [anneal(energy, samples, n, reverse=True, base=base, rng=rng) for n in lengths]
     (short, long), (_, back) = forward, backward
     fall = drift(energy, held_out, rng)
     reasons = []
@@ -137,7 +157,8 @@ def bracket(
     if long.ess < 0.02:
         reasons.append(f"{100 * long.ess:.1f} % of the chains carry the weight")
     with torch.no_grad():
-        differs = float(energy(samples).std()) > 1e-3
+        tilt = energy(samples) - (base or NormalBase(samples))(samples)
+        differs = float(tilt.std()) > 1e-3
     if differs and float(long.log_weights.std()) < 1e-6:
         reasons.append("the weights do not vary though the energies do")
     if fall > DRIFTS:

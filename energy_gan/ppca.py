@@ -127,7 +127,7 @@ class PPCAMixture:
         mixture = type(self)(*(p.double() for p in (self.weights, self.means, self.factors, self.noise)))
         return torch.cat([mixture._joint(part.double()).logsumexp(1) for part in x.split(ROWS)])
 
-    def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n D"]:
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Float[Tensor, "n D"]:
         _, dim, rank = self.factors.shape
         chosen = torch.multinomial(self.weights.cpu().double(), n, replacement=True, generator=rng)
         latent, noise = torch.randn(n, rank, generator=rng), torch.randn(n, dim, generator=rng)
@@ -141,15 +141,22 @@ class PPCAMixture:
     def _joint(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
         """log πₖ N(x; μₖ, Cₖ)."""
         components, dim, rank = self.factors.shape
-        roots = torch.linalg.cholesky(_inner(self.factors, self.noise))
-        whiten = torch.linalg.solve_triangular(roots, self.factors.mT.double(), upper=False).to(x)  # M^−½ Wᵀ
-        latent = (x @ whiten.reshape(-1, dim).T).reshape(len(x), components, rank)
-        latent = latent - (whiten @ self.means[:, :, None])[:, :, 0]
+        axes, log_det = self.whitening()
+        axes = axes.to(x)
+        latent = (x @ axes.reshape(-1, dim).T).reshape(len(x), components, rank)
+        latent = latent - (axes @ self.means[:, :, None])[:, :, 0]
         squares = x.square().sum(1, keepdim=True) - 2 * x @ self.means.T + self.means.square().sum(1)
         distances = (squares - latent.square().sum(2)) / self.noise
-        log_det = 2 * roots.diagonal(dim1=1, dim2=2).log().sum(1) + (dim - rank) * self.noise.double().log()
         constant = self.weights.double().log() - (log_det + dim * math.log(2 * math.pi)) / 2
         return constant.to(x) - distances / 2
+
+    def whitening(self) -> tuple[Float[Tensor, "K R D"], Float[Tensor, "K"]]:
+        """M^−½ Wᵀ and log |C| of each component, in float64."""
+        _, dim, rank = self.factors.shape
+        roots = torch.linalg.cholesky(_inner(self.factors, self.noise))
+        axes = torch.linalg.solve_triangular(roots, self.factors.mT.double(), upper=False)
+        log_det = 2 * roots.diagonal(dim1=1, dim2=2).log().sum(1) + (dim - rank) * self.noise.double().log()
+        return axes, log_det
 
 
 def _inner(factors: Float[Tensor, "*K D R"], noise: Float[Tensor, "*K"]) -> Float[Tensor, "*K R R"]:

@@ -1,0 +1,109 @@
+"""A mixture of Gaussians as the base of an energy: a normaliser that is known, samples that are exact.
+
+    E(x) = −log p₀(x) + Σᵢ Ẽᵢ(f(x)),    p₀(x) = Σₖ πₖ N(x; μₖ, Wₖ Wₖᵀ + (σₖ² + σ²) I)
+
+The quadratic term of Eq. 11 is the case of one component with a diagonal covariance. Bounded experts tilt p₀,
+and Z = E_{p₀}[exp(−Σᵢ Ẽᵢ)] is finite. p₀ is fitted to the data before the first step and then stays: by EM
+without noise, to which the noise σ of the training data is added exactly.
+
+Reference: Deep Directed Generative Models with Energy-Based Probability Estimation (Kim & Bengio, 2016),
+https://arxiv.org/abs/1606.03439, equation 11; Mixtures of Probabilistic Principal Component Analyzers
+(Tipping & Bishop, 1999), https://doi.org/10.1162/089976699300016728.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from energy_gan.ppca import PPCAMixture
+from energy_gan.shapes import Energies, Points
+
+FITTED = 5 * 10**7  # numbers that a base is fitted to, all of MNIST; of more data evenly spread points
+
+
+class MixtureBase(nn.Module):
+    """−log p₀(x), normalised. Before `fit` it is N(0, I), so that networks can be built and checked.
+
+    Args:
+        shape: of one point, D numbers.
+        components: K, at least 1.
+        rank: of each Wₖ, at least 1; no more than D − 1 is used.
+        noise: σ, the standard deviation of the noise that the method adds to the data; at least 0.
+        n_iterations: of EM.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        components: int = 50,
+        rank: int = 60,
+        noise: float = 0.0,
+        n_iterations: int = 10,
+    ):
+        super().__init__()
+        dim = math.prod(shape)
+        if components < 1 or dim < 2:
+            raise ValueError(
+                f"components must be at least 1 and points of 2 numbers, got {components}, {dim}"
+            )
+        if rank < 1:
+            raise ValueError(f"rank must be at least 1, got {rank}")
+        rank = min(rank, dim - 1)
+        if not 0 <= noise < math.inf or n_iterations < 0:
+            raise ValueError(f"noise and n_iterations must not be negative, got {noise} and {n_iterations}")
+        self.shape, self.variance, self.n_iterations = tuple(shape), noise**2, n_iterations
+        self.register_buffer("fitted", torch.tensor(False))
+        self.register_buffer("weights", torch.full((components,), 1 / components))
+        self.register_buffer("means", torch.zeros(components, dim))
+        self.register_buffer("factors", torch.zeros(components, dim, rank))
+        self.register_buffer("variances", torch.ones(components))
+        # what every pass needs of them: M^−½ Wᵀ, M^−½ Wᵀ μ and the constant of each component
+        self.register_buffer("axes", torch.zeros(components * rank, dim))
+        self.register_buffer("origins", torch.zeros(components, rank))
+        self.register_buffer("constants", torch.zeros(components))
+        self._take(self._mixture())
+
+    @torch.no_grad()
+    def fit(self, x: Points, seed: int = 0) -> None:
+        """Fit p₀ to points without noise."""
+        flat = x.flatten(1)
+        components, _, rank = self.factors.shape
+        found = PPCAMixture.fit(flat, min(components, len(flat)), rank, self.n_iterations, seed)
+        if len(found.weights) < components:
+            raise ValueError(f"components must be at most the {len(flat)} points, got {components}")
+        noise = found.noise + self.variance
+        self._take(PPCAMixture(found.weights, found.means, found.factors, noise))
+        self.fitted.fill_(True)
+
+    def forward(self, x: Points) -> Energies:
+        flat = x.flatten(1)
+        latent = (flat @ self.axes.T).view(len(flat), *self.origins.shape) - self.origins
+        squares = flat.square().sum(1, keepdim=True) - 2 * flat @ self.means.T + self.means.square().sum(1)
+        distances = (squares - latent.square().sum(2)) / self.variances
+        return -(self.constants - distances / 2).logsumexp(1)
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
+        """n exact samples of p₀."""
+        return self._mixture().sample(n, rng).view(n, *self.shape)
+
+    def _mixture(self) -> PPCAMixture:
+        return PPCAMixture(self.weights, self.means, self.factors, self.variances)
+
+    def _take(self, mixture: PPCAMixture) -> None:
+        dim = mixture.means.shape[1]
+        self.weights.copy_(mixture.weights)
+        self.means.copy_(mixture.means)
+        self.factors.copy_(mixture.factors)
+        self.variances.copy_(mixture.noise)
+        axes, log_det = mixture.whitening()
+        self.axes.copy_(axes.reshape(-1, dim))
+        self.origins.copy_((axes @ mixture.means.double()[:, :, None])[:, :, 0])
+        constants = mixture.weights.double().log() - (log_det + dim * math.log(2 * math.pi)) / 2
+        self.constants.copy_(constants)
+
+
+def unfitted(module: nn.Module) -> list[MixtureBase]:
+    """The bases in a module that have not seen the data yet."""
+    return [part for part in module.modules() if isinstance(part, MixtureBase) and not part.fitted]
