@@ -27,6 +27,7 @@ JOBS :=
 FOLDER :=
 PORT :=
 ONLINE :=
+ONLY :=
 PROJECT :=
 PY := .venv/bin/python
 
@@ -133,9 +134,17 @@ test: .venv/.made ## The tests, under 5 minutes on 2 cores
 test-slow: .venv/.made ## The others: whole commands, two processes, a real W&B agent; 2 minutes
 	@$(PY) -m pytest --numprocesses 2 --dist worksteal -m slow $(ARGS)
 
+.PHONY: bench
+bench: .venv/.made ## How fast it is, beside a loop by hand and the machine's peak: ONLY='step loop' (all) ARGS='--rounds 5 --page'
+	@$(PY) tests/benchmarks/bench.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
 .PHONY: bench-ddp
 bench-ddp: .venv/.made ## The step on two processes beside Lightning's own way: ARGS='--devices 2 --accelerator cpu'
 	@$(PY) tests/benchmarks/ddp.py $(ARGS)
+
+.PHONY: faults
+faults: .venv/.made ## Kills, full disks, damaged files, planted divergence, made-up commands; minutes: ARGS='kills files …'
+	@$(PY) tests/faults/bench.py $(ARGS)
 
 .PHONY: lint
 lint: .venv/.made ## Style and names

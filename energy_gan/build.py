@@ -11,7 +11,10 @@ import difflib
 import importlib
 import inspect
 import re
+import sys
 import typing
+import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,6 +63,10 @@ def _check(node: Any, key: str, trust: Sequence[str]) -> None:
 
 def _check_call(node: Config, key: str, trust: Sequence[str]) -> None:
     target = _locate(node["_target_"], key, trust)
+    if not isinstance(node.get("_partial_", False), bool):
+        raise InputError(
+            f"{key}._partial_={node['_partial_']!r} is of the wrong type: expected true or false"
+        )
     parameters = {
         name: p
         for name, p in inspect.signature(target).parameters.items()
@@ -168,7 +175,16 @@ def refusal(cause: BaseException) -> str:
 
 
 def newest_checkpoint(run: Path) -> Path:
-    """The last checkpoint of a run's folder.
+    """The last whole checkpoint of a run's folder. One line on standard error names those that are damaged.
+
+    Raises:
+        InputError: it is no run's folder, nothing was saved in it, or nothing of it is whole.
+    """
+    return newest(run)[0]
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Those of a run's folder, the last one first, read or not.
 
     Raises:
         InputError: it is no run's folder, or nothing was saved in it.
@@ -179,10 +195,26 @@ def newest_checkpoint(run: Path) -> Path:
         raise InputError(
             f"RUN={run} is no run's folder (it has no config.yaml): runs/<method>/<data>/<time> is one"
         )
-    checkpoints = sorted((run / "checkpoints").glob("step_*.ckpt"))
-    if not checkpoints:
+    found = sorted((run / "checkpoints").glob("step_*.ckpt"), reverse=True)
+    if not found:
         raise InputError(f"RUN={run} has no checkpoint yet: nothing was saved before it ended, train it anew")
-    return checkpoints[-1]
+    return found
+
+
+def newest(run: Path) -> tuple[Path, dict[str, Any]]:
+    """The last whole checkpoint with its contents, see `newest_checkpoint`."""
+    found = checkpoints(run)
+    for count, path in enumerate(found):
+        try:
+            checkpoint = read_checkpoint(path)
+        except InputError:
+            continue
+        if count:
+            damaged = ", ".join(p.name for p in found[:count])
+            print(f"{run}: {damaged} cannot be read, {path.name} is taken instead", file=sys.stderr)
+        return path, checkpoint
+    names = ", ".join(path.name for path in found)
+    raise InputError(f"RUN={run} has no checkpoint that can be read, {names} are damaged: train it anew")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -193,14 +225,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a run's folder or a .ckpt file of one")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damaged bytes lead to
+    with path.open("rb") as file, warnings.catch_warnings():  # a file that may not be read is not damaged
+        warnings.simplefilter("ignore")  # torch's, of what it then refuses
+        try:
+            with zipfile.ZipFile(file) as archive:  # torch does not look at the checksums that it writes
+                changed = archive.testzip()
+            file.seek(0)
+            checkpoint = None if changed else torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # zipfile and torch raise whatever the damaged bytes lead to
+            raise InputError(
+                f"{path} cannot be read, it is damaged or no checkpoint: give an earlier one of its folder"
+            ) from error
+    if changed:
         raise InputError(
-            f"{path} cannot be read, it is damaged or no checkpoint: give an earlier one of its folder"
-        ) from error
-    ours = isinstance(checkpoint, dict) and {"hyper_parameters", "state_dict"} <= checkpoint.keys()
-    if not ours or "method" not in checkpoint["hyper_parameters"]:
+            f"{path} cannot be read, the checksum of {changed} is wrong: give an earlier one of its folder"
+        )
+    held = checkpoint if isinstance(checkpoint, dict) else {}
+    parts = held.get("hyper_parameters"), held.get("state_dict")
+    if not all(isinstance(part, dict) for part in parts) or "method" not in parts[0]:
         raise InputError(f"{path} is no checkpoint of energy_gan: give a run's folder or a .ckpt file of one")
     return checkpoint
 
@@ -216,7 +258,7 @@ def load(path: str | Path, trust: Sequence[str] = ()) -> Model:
         InputError: it is neither, it is damaged, or its config names something not trusted.
     """
     path = Path(path)
-    checkpoint = read_checkpoint(path if path.suffix == ".ckpt" else newest_checkpoint(path))
+    checkpoint = read_checkpoint(path) if path.suffix == ".ckpt" else newest(path)[1]
     config = checkpoint["hyper_parameters"]
     check({"method": config["method"]}, trust)
     method = build(config["method"], "method")

@@ -62,7 +62,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         del config["hydra"]
         config.name = f"{choices.method}/{choices.data}"
         config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, OSError, TypeError, ValueError) as error:
         raise InputError(_explain(error, overrides)) from error
     return config
 
@@ -187,7 +187,7 @@ def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
                 raise InputError(f"{override!r} changes no key of {run}/config.yaml{hint}")
             OmegaConf.update(config, key, OmegaConf.create(f"v: {value}").v)
         return OmegaConf.to_container(config)
-    except (OmegaConfBaseException, YAMLError, AttributeError, OSError) as error:
+    except (OmegaConfBaseException, YAMLError, AttributeError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{run}/config.yaml cannot be read: {' '.join(str(error).split())}") from error
 
 

@@ -1,10 +1,12 @@
 """One run: its config, its folder, and the objects that train."""
 
+import fcntl
 import logging
 import os
 import secrets
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
 
-from energy_gan.build import REFUSALS, build, check, newest_checkpoint, read_checkpoint, refusal
+from energy_gan.build import REFUSALS, build, check, newest, refusal
 from energy_gan.compose import Config, compose
 from energy_gan.data.base import DataModule
 from energy_gan.data.table import ArrayPoints
@@ -60,18 +62,17 @@ class Run:
             self.callbacks["report"].prepare(self.data)
 
     def _trainer(self) -> Trainer:
-        if self.config["trainer"]["max_steps"] < 1:
-            raise InputError(
-                f"trainer.max_steps={self.config['trainer']['max_steps']} trains nothing: give at least 1"
-            )
+        steps = self.config["trainer"].get("max_steps")
+        if steps is None or steps < 1:
+            raise InputError(f"trainer.max_steps={steps} trains nothing: give at least 1")
         precision = str(self.config["trainer"].get("precision"))
         if precision.startswith("16"):  # scaled gradients, which the players' optimizers would not unscale
             raise InputError(f"trainer.precision={precision} is not supported: give bf16-mixed or 32-true")
         loggers = [logger for logger in build(self.config["logger"], "logger").values() if logger]
-        make = build(self.config["trainer"], "trainer")
+        make = build({**self.config["trainer"], "_partial_": True}, "trainer")
         try:
             trainer = make(callbacks=list(self.callbacks.values()), logger=loggers)
-        except (MisconfigurationException, ValueError) as error:
+        except (MisconfigurationException, ValueError, TypeError) as error:
             said, settings = " ".join(str(error).split()).rstrip(".!"), self.config["trainer"]
             hint = ""
             if settings.get("accelerator", "cpu") != "cpu":
@@ -120,16 +121,27 @@ class Run:
     def fit(self) -> None:
         """Train from the start."""
         self.method.train()  # parts of one's own may come in evaluation mode
-        self.trainer.fit(self.method, self.data)
+        self._train()
 
-    def resume(self) -> int:
+    def start_again(self) -> None:
+        """Train from the start in the folder of a run that ended before its first checkpoint."""
+        if self.trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write_config()
+        self._tell_loggers(0)
+        self.fit()
+
+    def resume(self, found: tuple[Path, Config] | None = None) -> int:
         """Go on from the last checkpoint; the step it was taken at. The folder keeps the config as it is now.
+
+        Args:
+            found: the checkpoint and its contents, if they have been looked for already.
 
         Raises:
             InputError: there is none, or nothing is left to do.
         """
-        checkpoint = newest_checkpoint(self.folder)
-        step, last = read_checkpoint(checkpoint)["global_step"], self.trainer.max_steps
+        path, checkpoint = found or newest(self.folder)
+        step, last = checkpoint["global_step"], self.trainer.max_steps
         if step >= last:
             raise InputError(
                 f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: "
@@ -138,11 +150,38 @@ class Run:
         if self.trainer.is_global_zero:
             self._write_config()
             print(f"resumed from step {step}")
+        self._tell_loggers(step)
+        self._train(ckpt_path=path, weights_only=True)
+        return step
+
+    def _tell_loggers(self, step: int) -> None:
         for logger in self.trainer.loggers:
             if hasattr(logger, "go_on"):  # one of energy_gan.callbacks.trackers
                 logger.go_on(step)
-        self.trainer.fit(self.method, self.data, ckpt_path=checkpoint, weights_only=True)
-        return step
+
+    def _train(self, ckpt_path: Path | None = None, weights_only: bool | None = None) -> None:
+        """`Trainer.fit`. What fails because the weights are no longer finite is told as that."""
+        try:
+            with self._alone():
+                self.trainer.fit(self.method, self.data, ckpt_path=ckpt_path, weights_only=weights_only)
+        except Exception as error:
+            divergence = self.callbacks.get("divergence")
+            if isinstance(error, InputError) or divergence is None or not divergence.found:
+                raise
+            raise InputError(divergence.found) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuse to train in a folder in which another process trains; the lock dies with its owner."""
+        if "checkpoint" not in self.callbacks or not self.trainer.is_global_zero:
+            yield  # nothing is written, or the first process holds the lock
+            return
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            _lock(folder, self.folder)
+            yield
+        finally:
+            os.close(folder)
 
 
 def fit(
@@ -202,16 +241,28 @@ def without_folder(config: Config) -> Config:
     """The same training, of which nothing is written: only its progress is shown."""
     return config | {
         "run_dir": ".",
-        "callbacks": {"progress": config["callbacks"]["progress"]},
+        "callbacks": {name: config["callbacks"].get(name) for name in ("progress", "divergence")},
         "logger": {},
         "trainer": config["trainer"] | {"enable_checkpointing": False},
     }
 
 
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"another process trains in {folder} at this moment: wait for its end, or give another run_dir"
+        ) from error
+    except OSError:  # a file system without locks
+        pass
+
+
 def _identified(config: Config) -> Config:
     """The config with the id of its run on W&B, one for the life of the folder; W&B's agent gives its own."""
-    tracker = (config.get("logger") or {}).get("wandb") or {}
-    if "id" not in tracker:
+    loggers = config.get("logger")
+    tracker = loggers.get("wandb") if isinstance(loggers, dict) else None
+    if not isinstance(tracker, dict) or "id" not in tracker:  # what else is wrong with it, `check` says
         return config
     name = os.environ.get("WANDB_RUN_ID") or tracker["id"] or secrets.token_hex(4)
     return config | {"logger": config["logger"] | {"wandb": tracker | {"id": name}}}

@@ -1,22 +1,73 @@
 """Checkpoints by step, each ready to sample from."""
 
+import io
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 
 TOGETHER = 10  # steps after which several processes ask each other whether to end
 
 
+class WholeFiles(TorchCheckpointIO):
+    """Write a checkpoint beside its place, onto the disk, and only then under its name.
+
+    Whatever moment a run is killed at, or the disk is full, a file that has the name is whole and the one
+    before it is still there. Lightning writes to the system's temporary folder, from where a file that lies
+    on another disk is copied, not renamed.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for old in path.parent.glob(".step_*.part"):  # of a run that was killed while it wrote
+            old.unlink(missing_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        contents = io.BytesIO()  # torch's own writer hides that the disk is full
+        torch.save(checkpoint, contents)
+        try:
+            write_through(part, contents.getbuffer())
+            part.replace(path)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written, {error.strerror or error}: the run ends here and the checkpoints "
+                f"before it are whole; make room, then `make resume RUN={path.parent.parent}`"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name as well
+        finally:
+            os.close(folder)
+
+
+def write_through(path: Path, contents: memoryview) -> None:
+    """All of the contents, onto the disk itself."""
+    with path.open("wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 class SaveCheckpoints(Checkpoint):
     """Save `step_<number>.ckpt` every so many steps, at the end, and where SIGTERM asks for an end.
+
+    Weights that are no longer finite are not saved: the last checkpoint is one to go on from.
 
     Clusters send SIGTERM before they take a machine away, `kill` does by default. The step is finished, all
     processes save it together and end with status 143, as the shell has it for SIGTERM.
@@ -31,6 +82,11 @@ class SaveCheckpoints(Checkpoint):
         if every_n_steps < 1 or keep < 1:
             raise ValueError(f"every_n_steps and keep must be at least 1, got {every_n_steps} and {keep}")
         self.folder, self.every_n_steps, self.keep = Path(folder), every_n_steps, keep
+        self.saved: int | None = None  # the last step that this process saved
+
+    def setup(self, trainer: Trainer, pl_module: Method, stage: str) -> None:
+        trainer.strategy.checkpoint_io = WholeFiles()
+        self.saved = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Method) -> None:
         """Put off SIGTERM to a step's end that all processes reach.
@@ -61,13 +117,11 @@ class SaveCheckpoints(Checkpoint):
         elif not isinstance(exception, KeyboardInterrupt):
             return
         if trainer.is_global_zero:
-            kept = [
-                path.stem.removeprefix("step_").lstrip("0") for path in sorted(self.folder.glob("step_*"))
-            ]
+            kept = last_step(self.folder)
             told = (
-                f"go on from step {kept[-1]} with `make resume RUN={self.folder.parent}`"
-                if kept
-                else "no checkpoint yet"
+                "no checkpoint yet"
+                if kept is None
+                else f"go on from step {kept} with `make resume RUN={self.folder.parent}`"
             )
             print(f"\ninterrupted at step {pl_module.step}: {told}", file=sys.stderr)
 
@@ -76,14 +130,41 @@ class SaveCheckpoints(Checkpoint):
 
         All processes take part, since each has chains of its own; the first one writes.
         """
-        path = self.folder / f"step_{method.step:09d}.ckpt"
-        if trainer.strategy.broadcast(path.exists()):
+        if self.saved == method.step:
             return
         method.calibrate()
+        if broken := not_finite(method):
+            raise InputError(
+                f"step {method.step} is not saved: {broken} is no longer finite; the checkpoints before it "
+                f"are whole: `make resume RUN={self.folder.parent}` with lower learning rates"
+            )
+        path = self.folder / f"step_{method.step:09d}.ckpt"
         trainer.save_checkpoint(path)
+        self.saved = method.step
         if trainer.is_global_zero:
-            for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+            there = sorted(self.folder.glob("step_*.ckpt"))
+            # what is later was damaged, or this run would have gone on from it
+            later, earlier = [p for p in there if p > path], [p for p in there if p <= path]
+            for old in later + earlier[: -self.keep]:
                 old.unlink()
+
+
+def not_finite(method: Method) -> str | None:
+    """The name of the first weight that holds nan or ±∞. All are looked at in one synchronisation."""
+    weights = dict(method.named_parameters())
+    if not weights:
+        return None
+    # the sum of |w| · 0 is 0 for finite weights, however large, and nan for others
+    sums = torch.stack([(w.detach() * 0).sum().float() for w in weights.values()])
+    if sums.isfinite().all():
+        return None
+    return next(name for name, total in zip(weights, sums.tolist(), strict=True) if total != 0)
+
+
+def last_step(folder: Path) -> str | None:
+    """The step of the last checkpoint in a folder; None if there is none."""
+    there = sorted(folder.glob("step_*.ckpt"))
+    return there[-1].stem.removeprefix("step_").lstrip("0") if there else None
 
 
 def _on_sigterm(handler: Callable | signal.Handlers) -> None:

@@ -157,9 +157,10 @@ class ImageReport(Report):
 
     def _drift(self, model: Model, held_out: Float[Tensor, "N C H W"]) -> float:
         device = model.method.shift.device
-        u = self.data.standardise(held_out[:DRIFTING]).to(device)
+        rng = torch.Generator(device).manual_seed(self.seed)
+        u = self._noised(held_out[:DRIFTING], model.data_noise, rng)
         with evaluating(model.method.energy) as energy:
-            fall = drift(energy, u, torch.Generator(device).manual_seed(self.seed))
+            fall = drift(energy, u, rng)
         by = f"by {abs(fall):.1f} standard deviations"
         if abs(fall) < 1:
             self.verdict = f"no sign of a mere critic: 20 moves of MALA change held-out images' energy {by}"

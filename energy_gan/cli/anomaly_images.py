@@ -175,11 +175,11 @@ def overrides(trial: Trial, given) -> list[str]:
 
 def finished(run: Path) -> bool:
     """Whether it was trained to the end; there is no report to tell."""
-    from energy_gan.build import newest_checkpoint, read_checkpoint
+    from energy_gan.build import newest
 
     if not list(run.glob("checkpoints/step_*.ckpt")):
         return False
-    return read_checkpoint(newest_checkpoint(run))["global_step"] >= read_config(run)["trainer"]["max_steps"]
+    return newest(run)[1]["global_step"] >= read_config(run)["trainer"]["max_steps"]
 
 
 def facts_of(data) -> dict[str, Any]:

@@ -19,11 +19,11 @@ def main() -> None:
     given = parser.parse_args()
     overrides, trust = split_trust(given.overrides)
 
-    from energy_gan.build import load, newest_checkpoint, read_checkpoint
+    from energy_gan.build import load, newest
     from energy_gan.cli.summary import summary
 
-    model = load(given.run, trust)
-    checkpoint = read_checkpoint(newest_checkpoint(given.run))
+    path, checkpoint = newest(given.run)
+    model = load(path, trust)
     report_of(given.run, overrides, trust).conclude(model, checkpoint)
     print(summary(given.run))
 

@@ -13,12 +13,12 @@ def main() -> None:
     given = parser.parse_args()
     overrides, trust = split_trust(given.overrides)
 
-    from energy_gan.build import newest_checkpoint
+    from energy_gan.build import checkpoints
     from energy_gan.cli.summary import summary
     from energy_gan.compose import read_config
     from energy_gan.run import Run
 
-    newest_checkpoint(given.run)
+    checkpoints(given.run)
     run = Run(read_config(given.run, overrides), trust)
     run.resume()
     if run.trainer.is_global_zero:
