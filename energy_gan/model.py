@@ -25,7 +25,8 @@ from energy_gan.samplers.latent import LatentChains, Trace
 from energy_gan.samplers.mala import MALA
 
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
-BATCH = 16_384
+BATCH = 1_024  # points at a time,
+LARGE = 1_024  # of this many numbers at most, in proportion fewer of larger ones
 CHAINS = 512  # of images at a time, whose gradients take memory
 TUNED = 256  # chains that find the step size
 T = TypeVar("T", bound=nn.Module)
@@ -261,4 +262,7 @@ class Model:
 
 
 def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    return torch.cat([function(part) for part in x.split(BATCH)]) if len(x) > BATCH else function(x)
+    """In chunks that a processor's cache takes, four times as many on a GPU."""
+    size = BATCH if x.device.type == "cpu" else 4 * BATCH
+    size = max(16, min(size, size * LARGE // max(1, x[:1].numel())))
+    return torch.cat([function(part) for part in x.split(size)]) if len(x) > size else function(x)

@@ -19,7 +19,6 @@ import math
 
 import torch
 from jaxtyping import Float
-from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
@@ -91,6 +90,8 @@ class PPCAMixture:
     def _from_clusters(
         cls, x: Float[Tensor, "N D"], components: int, rank: int, least: float, seed: int
     ) -> "PPCAMixture":
+        from sklearn.cluster import MiniBatchKMeans  # most of a second, and only here
+
         with threadpool_limits(limits=torch.get_num_threads()):
             means = MiniBatchKMeans(components, batch_size=4_096, n_init=1, random_state=seed % 2**32)
             member = torch.from_numpy(means.fit_predict(x.cpu().numpy())).to(x.device)

@@ -28,6 +28,13 @@ def random_generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(mixed_seed(*numbers))
 
 
+def set_seed(seed: int) -> None:
+    """`torch.manual_seed` without seeding devices that are not there: it notes a stack trace for each."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+
+
 class _Share:
     """Which part of a batch is this process's, and the random state that all processes have in common."""
 
@@ -49,7 +56,7 @@ def sharing(rank: int, processes: int) -> Iterator[None]:
         yield
         return
     _share = _Share(rank, processes)
-    torch.manual_seed(mixed_seed(torch.initial_seed(), 1, rank))
+    set_seed(mixed_seed(torch.initial_seed(), 1, rank))
     try:
         yield
     finally:

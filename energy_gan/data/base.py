@@ -41,7 +41,7 @@ class Batches:
                 epoch = step // self.per_epoch
                 order = torch.randperm(len(self.points), generator=random_generator(self.seed, 1, epoch))
             first = step % self.per_epoch * self.batch_size + rank * size
-            yield (self.points[order[first : first + size]],)
+            yield (self.points.index_select(0, order[first : first + size]),)
             step += 1
 
 

@@ -134,7 +134,9 @@ class ImageData(DataModule):
         self, x: UInt8[Tensor, "*B C H W"] | Float[Tensor, "*B C H W"]
     ) -> Float[Tensor, "*B C H W"]:
         """u of pixels, or of images in the data's own units."""
-        return ((self.pixels(x) if x.dtype == torch.uint8 else x) - HALF) / HALF
+        if x.dtype == torch.uint8:
+            return x.float().div_(255).sub_(HALF).div_(HALF)  # in place: half of the time
+        return (x - HALF) / HALF
 
     def train_dataloader(self) -> Batches:
         return Batches(self.points, self.batch_size, self.seed, self._step)

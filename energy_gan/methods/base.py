@@ -9,6 +9,8 @@ import math
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from lightning import LightningModule
@@ -17,12 +19,23 @@ from torch.optim import Optimizer
 
 from energy_gan.energies.mixture import FITTED, unfitted
 from energy_gan.nn import Scheduled
-from energy_gan.randomness import mixed_seed
+from energy_gan.randomness import mixed_seed, set_seed
 from energy_gan.shapes import Scalar
 
 Terms = Mapping[str, Scalar]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 Schedule = Callable[[float], float]  # of progress, see energy_gan/schedules.py
+F = TypeVar("F")
+
+
+def plain(function: F) -> F:
+    """A config's partial as Python's own: Hydra's asks at every call, for a millisecond, whether it may.
+
+    It may: its target was checked when it was built.
+    """
+    if not isinstance(function, partial):
+        return function
+    return partial(function.func, *function.args, **function.keywords)
 
 
 @dataclass
@@ -54,6 +67,7 @@ class Player:
         if self.make_optimizer is None:
             raise ValueError(f"{self.name}_optimizer must be given where the {self.name} learns, got None")
         self.optimizer = self.make_optimizer(self.parameters)
+        self.schedule = plain(self.schedule)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def at(self, progress: float) -> None:
@@ -109,7 +123,7 @@ class Method(LightningModule, ABC):
             base.fit(data.standardise(some).to(self.shift.device), self.seed)
 
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
-        torch.manual_seed(mixed_seed(self.seed, self.step))
+        set_seed(mixed_seed(self.seed, self.step))
         progress = self.step / self.trainer.max_steps if self.trainer.max_steps > 0 else 1.0
         for part in (*self.scheduled, *self.players):
             part.at(min(1.0, progress))

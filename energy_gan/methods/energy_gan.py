@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.methods.base import MakeOptimizer, Method, Player, Schedule, Terms
+from energy_gan.methods.base import MakeOptimizer, Method, Player, Schedule, Terms, plain
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import maximum_likelihood, mean_energy
@@ -111,10 +111,10 @@ class EnergyGAN(Method):
         if generated is not None and generated < 2:
             raise ValueError(f"generated must be at least 2, got {generated}")
         self.energy, self.generator, self.generated = energy, generator, generated
-        self.negatives, self.objective = negatives or GeneratorNegatives(), objective
-        self.generator_objective, self.energy_weight = generator_objective, energy_weight
+        self.negatives, self.objective = negatives or GeneratorNegatives(), plain(objective)
+        self.generator_objective, self.energy_weight = plain(generator_objective), energy_weight
         self.data_noise = data_noise
-        self.penalty, self.penalty_weight = penalty, penalty_weight
+        self.penalty, self.penalty_weight = plain(penalty), penalty_weight
         self.entropy, self.entropy_weight = entropy, entropy_weight
         self.likelihood, self.likelihood_weight = likelihood, likelihood_weight
         self.spread_latents, self.same_latents = spread_latents, same_latents
