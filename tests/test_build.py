@@ -76,6 +76,7 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["data=two_spirals"], "data=two_spirals is unknown: choose one of .*two_spiral"),
         (["logger=null"], "logger=null is no name: choose one of default; a part .* logger.PART=null"),
         (["experiment=null"], "experiment=null is no name: choose one of <method>/<data>$"),
+        (["callbacks=[[2]]"], "cannot read the overrides: .*write them as key=value"),
         (["data=5"], "data=5 is no name: choose one of celeba, "),
         (["method=vae"], "method=vae is unknown: choose one of aligned, .*kim_bengio"),
         (
