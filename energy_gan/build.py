@@ -174,15 +174,6 @@ def refusal(cause: BaseException) -> str:
     return said if isinstance(cause, ValueError) else f"the values do not go together: {said}"
 
 
-def newest_checkpoint(run: Path) -> Path:
-    """The last whole checkpoint of a run's folder. One line on standard error names those that are damaged.
-
-    Raises:
-        InputError: it is no run's folder, nothing was saved in it, or nothing of it is whole.
-    """
-    return newest(run)[0]
-
-
 def checkpoints(run: Path) -> list[Path]:
     """Those of a run's folder, the last one first, read or not.
 
@@ -202,7 +193,11 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def newest(run: Path) -> tuple[Path, dict[str, Any]]:
-    """The last whole checkpoint with its contents, see `newest_checkpoint`."""
+    """The last whole checkpoint of a run's folder, with its contents; standard error names damaged ones.
+
+    Raises:
+        InputError: it is no run's folder, nothing was saved in it, or nothing of it is whole.
+    """
     found = checkpoints(run)
     for count, path in enumerate(found):
         try:

@@ -1,14 +1,19 @@
-"""Files, whole or not at all."""
+"""Files, whole or not at all, and held by one process at a time."""
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """`write` fills a temporary file beside `path`, which then takes its place at once."""
+    """`write` fills a temporary file beside `path`, which then takes its place at once, on the disk itself.
+
+    A process that is killed in between leaves `.STEM.xxxx.SUFFIX` behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
@@ -16,7 +21,9 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(temporary)
         temporary.chmod(0o644)
+        _sync(temporary)
         temporary.replace(path)
+        _sync(path.parent)  # the new name as well
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -24,3 +31,30 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """The text as the whole of a file."""
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a file or a folder for this process alone; BlockingIOError if another one does.
+
+    The lock dies with its owner. A file system without locks has none.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

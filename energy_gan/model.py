@@ -132,7 +132,8 @@ class Model:
         with evaluating(self.method.generator) as generator, evaluating(self.method.energy) as energy:
             u = _in_batches(lambda z: generator.draw(z, rng).samples, latent)
             if refine:
-                u = u + self.data_noise * normal_like(u, rng)
+                if self.data_noise:
+                    u = u + self.data_noise * normal_like(u, rng)
                 step_size = tune(MALA(), energy, u[:1000], rng=rng)
                 u = _in_batches(
                     lambda u: run(MALA(), energy, init(energy, u), step_size, refine, rng)[0].x, u

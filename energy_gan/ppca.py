@@ -18,7 +18,7 @@ https://doi.org/10.1162/089976699300016728, Eqs. 2 to 12 and appendix C.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
@@ -27,6 +27,13 @@ from energy_gan.randomness import mixed_seed
 
 NEGLIGIBLE = 1e-9  # a responsibility below it adds nothing: components see their own points only
 ROWS = 5_000  # points at a time
+FITTED = 5 * 10**7  # numbers that a density is fitted to: all of MNIST
+
+
+def evenly(points: Shaped[Tensor, "N *S"], most: int | None = None) -> Shaped[Tensor, "M *S"]:
+    """Evenly spread ones where there are more; by default where they have more than 50 million numbers."""
+    most = max(1, FITTED // points[0].numel()) if most is None else most
+    return points[:: math.ceil(len(points) / most)]
 
 
 class PPCAMixture:
@@ -141,23 +148,30 @@ class PPCAMixture:
 
     def _joint(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
         """log πₖ N(x; μₖ, Cₖ)."""
-        components, dim, rank = self.factors.shape
-        axes, log_det = self.whitening()
-        axes = axes.to(x)
-        latent = (x @ axes.reshape(-1, dim).T).reshape(len(x), components, rank)
-        latent = latent - (axes @ self.means[:, :, None])[:, :, 0]
-        squares = x.square().sum(1, keepdim=True) - 2 * x @ self.means.T + self.means.square().sum(1)
-        distances = (squares - latent.square().sum(2)) / self.noise
-        constant = self.weights.double().log() - (log_det + dim * math.log(2 * math.pi)) / 2
-        return constant.to(x) - distances / 2
+        return log_joint(x, self.means, self.noise, *(part.to(x) for part in self.prepared()))
 
-    def whitening(self) -> tuple[Float[Tensor, "K R D"], Float[Tensor, "K"]]:
-        """M^−½ Wᵀ and log |C| of each component, in float64."""
+    def prepared(self) -> tuple[Float[Tensor, "K R D"], Float[Tensor, "K R"], Float[Tensor, "K"]]:
+        """What `log_joint` needs besides: M^−½ Wᵀ, M^−½ Wᵀ μ and log π |2πC|^−½ of each, in float64."""
         _, dim, rank = self.factors.shape
         roots = torch.linalg.cholesky(_inner(self.factors, self.noise))
         axes = torch.linalg.solve_triangular(roots, self.factors.mT.double(), upper=False)
         log_det = 2 * roots.diagonal(dim1=1, dim2=2).log().sum(1) + (dim - rank) * self.noise.double().log()
-        return axes, log_det
+        constants = self.weights.double().log() - (log_det + dim * math.log(2 * math.pi)) / 2
+        return axes, (axes @ self.means.double()[:, :, None])[:, :, 0], constants
+
+
+def log_joint(
+    x: Float[Tensor, "B D"],
+    means: Float[Tensor, "K D"],
+    noise: Float[Tensor, "K"],
+    axes: Float[Tensor, "K R D"],
+    origins: Float[Tensor, "K R"],
+    constants: Float[Tensor, "K"],
+) -> Float[Tensor, "B K"]:
+    """log πₖ N(x; μₖ, Cₖ), from what a mixture has `prepared`."""
+    latent = (x @ axes.flatten(0, 1).T).view(len(x), *origins.shape) - origins
+    squares = x.square().sum(1, keepdim=True) - 2 * x @ means.T + means.square().sum(1)
+    return constants - (squares - latent.square().sum(2)) / noise / 2
 
 
 def _inner(factors: Float[Tensor, "*K D R"], noise: Float[Tensor, "*K"]) -> Float[Tensor, "*K R R"]:

@@ -80,6 +80,11 @@ def rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
     return drawn[_share.rank * n : (_share.rank + 1) * n]
 
 
+def normal_rows(like: Tensor) -> Tensor:
+    """N(0, 1) of a shape, a row for each point of a batch, see `rows`."""
+    return rows(len(like), lambda n: torch.randn(n, *like.shape[1:], device=like.device))
+
+
 def _state() -> list[Tensor]:
     """Of torch's global generators: the CPU's, and the present GPU's if one is in use."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]

@@ -1,12 +1,11 @@
 """One run: its config, its folder, and the objects that train."""
 
-import fcntl
 import logging
 import os
 import secrets
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from energy_gan.compose import Config, compose
 from energy_gan.data.base import DataModule
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
-from energy_gan.files import write_text
+from energy_gan.files import held, write_text
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Method
 from energy_gan.model import Model
@@ -176,12 +175,15 @@ class Run:
         if "checkpoint" not in self.callbacks or not self.trainer.is_global_zero:
             yield  # nothing is written, or the first process holds the lock
             return
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            _lock(folder, self.folder)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self.folder))
+            except BlockingIOError as error:
+                raise InputError(
+                    f"another process trains in {self.folder} at this moment: wait for its end, or give "
+                    "another run_dir"
+                ) from error
             yield
-        finally:
-            os.close(folder)
 
 
 def fit(
@@ -245,17 +247,6 @@ def without_folder(config: Config) -> Config:
         "logger": {},
         "trainer": config["trainer"] | {"enable_checkpointing": False},
     }
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"another process trains in {folder} at this moment: wait for its end, or give another run_dir"
-        ) from error
-    except OSError:  # a file system without locks
-        pass
 
 
 def _identified(config: Config) -> Config:

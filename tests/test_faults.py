@@ -12,7 +12,7 @@ import torch
 from faults import damage, kills, overrides, pictures, planted
 from faults.common import same, training
 
-from energy_gan.build import load, newest_checkpoint
+from energy_gan.build import load, newest
 from energy_gan.callbacks.divergence import StopDivergence
 from energy_gan.compose import compose
 from energy_gan.errors import InputError
@@ -85,7 +85,7 @@ def cut(path):
 def test_a_damaged_checkpoint_says_which_one_is_taken_instead(trained, capsys):
     shutil.copytree(trained, "run")
     cut(Path("run/checkpoints/step_000000020.ckpt"))
-    assert newest_checkpoint(Path("run")).name == "step_000000010.ckpt"
+    assert newest(Path("run"))[0].name == "step_000000010.ckpt"
     errors = capsys.readouterr().err
     assert errors == "run: step_000000020.ckpt cannot be read, step_000000010.ckpt is taken instead\n"
     assert same(

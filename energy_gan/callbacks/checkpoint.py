@@ -1,7 +1,6 @@
 """Checkpoints by step, each ready to sample from."""
 
 import io
-import os
 import signal
 import sys
 import threading
@@ -16,52 +15,34 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from energy_gan.errors import InputError
+from energy_gan.files import write_atomically
 from energy_gan.methods.base import Method
 
 TOGETHER = 10  # steps after which several processes ask each other whether to end
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Write a checkpoint beside its place, onto the disk, and only then under its name.
+    """Write a checkpoint by `write_atomically`: what has the name is whole, the one before is still there.
 
-    Whatever moment a run is killed at, or the disk is full, a file that has the name is whole and the one
-    before it is still there. Lightning writes to the system's temporary folder, from where a file that lies
-    on another disk is copied, not renamed.
+    Lightning writes to the system's temporary folder, from where a file that lies on another disk is copied,
+    not renamed.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for old in path.parent.glob(".step_*.part"):  # of a run that was killed while it wrote
+        for old in path.parent.glob(".step_*"):  # of a run that was killed while it wrote
             old.unlink(missing_ok=True)
-        part = path.with_name(f".{path.name}.part")
         contents = io.BytesIO()  # torch's own writer hides that the disk is full
         torch.save(checkpoint, contents)
         try:
-            write_through(part, contents.getbuffer())
-            part.replace(path)
+            write_atomically(path, lambda part: part.write_bytes(contents.getbuffer()))
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written, {error.strerror or error}: the run ends here and the checkpoints "
                 f"before it are whole; make room, then `make resume RUN={path.parent.parent}`"
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name as well
-        finally:
-            os.close(folder)
-
-
-def write_through(path: Path, contents: memoryview) -> None:
-    """All of the contents, onto the disk itself."""
-    with path.open("wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 class SaveCheckpoints(Checkpoint):

@@ -16,7 +16,6 @@ from energy_gan.methods.base import Method
 from energy_gan.model import evaluating
 from energy_gan.negatives.chains import ChainNegatives
 from energy_gan.randomness import random_generator
-from energy_gan.samplers.base import init, run
 
 REMEMBERED = 40  # looks that the usual size of the energies is the median of
 SMALL = 100.0  # energies up to here run away from nothing, however small they were
@@ -168,14 +167,10 @@ class StopDivergence(Callback):
                 buffer.copy_(buffers[name])
             values[SPREAD] = float(samples.std(0).mean())
         if isinstance(negatives, ChainNegatives):
-            started = negatives.chains.flatten(1).isfinite().all(1)
-            chains = negatives.chains[started][:N_CHAINS]
-            if len(chains):
-                with evaluating(method.energy) as energy:
-                    rng = random_generator(method.step)
-                    step_size = float(negatives.step_size)
-                    state = init(energy, chains)
-                    values[ACCEPTANCE] = run(negatives.kernel, energy, state, step_size, 1, rng)[1]
+            with evaluating(method.energy) as energy:
+                rate = negatives.acceptance(energy, N_CHAINS, random_generator(method.step))
+            if rate is not None:
+                values[ACCEPTANCE] = rate
         return values
 
     def _refuse_weights(self, method: Method, step: int) -> None:

@@ -22,11 +22,13 @@ from energy_gan.files import write_text
 from energy_gan.metrics.classifier import Classifier, classifier_of
 from energy_gan.metrics.digit_modes import DigitModes, StackedFeatures
 from energy_gan.metrics.features import FeatureNetwork, checksum
-from energy_gan.metrics.images import FITTED, ImageEvaluation, evenly, nearest_neighbours, yardsticks
+from energy_gan.metrics.images import ImageEvaluation, nearest_neighbours, yardsticks
 from energy_gan.metrics.inception import inception_or_none
 from energy_gan.metrics.likelihood import likelihood_yardsticks, log_likelihood
 from energy_gan.model import Model, evaluating
+from energy_gan.ppca import evenly
 from energy_gan.samplers.annealed_importance import drift
+from energy_gan.samplers.base import normal_like
 
 CURVES = (
     "frechet_inception",
@@ -141,24 +143,24 @@ class ImageReport(Report):
         base = getattr(model.method.energy, "quadratic", None)
         if not isinstance(base, MixtureBase):
             return {}
-        rng = torch.Generator(model.method.shift.device).manual_seed(self.seed)
-        noisy = self._noised(self.data.held_out, model.data_noise, rng)
+        rng = torch.Generator().manual_seed(self.seed)
+        noisy = self._noised(self.data.held_out, model, rng)
         with evaluating(model.method.energy) as energy:
             numbers, self.reasons = log_likelihood(energy, base, noisy, rng)
-        some = evenly(self.data.points, FITTED // self.data.points[0].numel())
-        some = self._noised(some, model.data_noise, rng)
-        rows = likelihood_yardsticks(some.flatten(1), noisy.flatten(1))
-        self.densities = rows | {"the energy's base": {"log_likelihood": numbers["log_likelihood_base"]}}
+        some = self._noised(evenly(self.data.points), model, rng)
+        self.densities = likelihood_yardsticks(some.flatten(1).cpu(), noisy.flatten(1).cpu())
+        self.densities |= {"the energy's base": {"log_likelihood": numbers["log_likelihood_base"]}}
         return numbers
 
-    def _noised(self, x: Tensor, noise: float, rng: torch.Generator) -> Float[Tensor, "N C H W"]:
-        u = self.data.standardise(x).to(rng.device)
-        return u + noise * torch.randn(u.shape, generator=rng, device=rng.device)
+    def _noised(self, x: Tensor, model: Model, rng: torch.Generator) -> Float[Tensor, "N C H W"]:
+        """Images as the energy has seen them in training."""
+        u = self.data.standardise(x).to(model.method.shift.device)
+        return u + model.data_noise * normal_like(u, rng) if model.data_noise else u
 
     def _drift(self, model: Model, held_out: Float[Tensor, "N C H W"]) -> float:
         device = model.method.shift.device
         rng = torch.Generator(device).manual_seed(self.seed)
-        u = self._noised(held_out[:DRIFTING], model.data_noise, rng)
+        u = self._noised(held_out[:DRIFTING], model, rng)
         with evaluating(model.method.energy) as energy:
             fall = drift(energy, u, rng)
         by = f"by {abs(fall):.1f} standard deviations"

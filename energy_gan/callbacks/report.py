@@ -157,11 +157,11 @@ class Report(Callback, ABC):
         numbers, method, rng = {}, model.method, random_generator(self.seed)
         with evaluating(method.energy) as energy:
             chains = getattr(method, "negatives", None)
-            if isinstance(chains, ChainNegatives) and chains.energies.any():
-                step_size = float(chains.step_size)
-                state = init(energy, chains.chains[:N_CHAINS])
-                _, rate = run(chains.kernel, energy, state, step_size, 1, rng)
-                numbers |= {"train/chains_acceptance": rate, "train/chains_step_size": step_size}
+            if isinstance(chains, ChainNegatives):
+                rate = chains.acceptance(energy, N_CHAINS, rng)
+                if rate is not None:
+                    numbers["train/chains_acceptance"] = rate
+                    numbers["train/chains_step_size"] = float(chains.step_size)
             if model.has_generator:
                 samples = model.sample(N_CHAINS, self.seed).to(method.shift.device)
                 u = (samples - method.shift) / method.scale

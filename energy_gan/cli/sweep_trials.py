@@ -21,7 +21,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ import yaml
 from energy_gan.cli.sweep_file import Sweep, engine, plain
 from energy_gan.cli.train import split_trust
 from energy_gan.errors import InputError
-from energy_gan.files import write_text
+from energy_gan.files import held, write_text
 
 PATIENCE = 20.0  # seconds that a trial has to end when asked to
 LOOK = 3.0  # seconds between two looks at the curves of running trials
@@ -91,9 +91,9 @@ class Search:
             InputError: another process works there, or it holds another sweep.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(held(self.folder))
             except BlockingIOError as error:
                 raise InputError(
                     f"another process works in {self.folder}: wait for it, or give FOLDER=…"

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from energy_gan.ppca import PPCAMixture
+from energy_gan.errors import InputError
+from energy_gan.ppca import PPCAMixture, log_joint
 from energy_gan.shapes import Energies, Points
-
-FITTED = 5 * 10**7  # numbers that a base is fitted to, all of MNIST; of more data evenly spread points
 
 
 class MixtureBase(nn.Module):
@@ -59,30 +58,34 @@ class MixtureBase(nn.Module):
         self.register_buffer("means", torch.zeros(components, dim))
         self.register_buffer("factors", torch.zeros(components, dim, rank))
         self.register_buffer("variances", torch.ones(components))
-        # what every pass needs of them: M^−½ Wᵀ, M^−½ Wᵀ μ and the constant of each component
-        self.register_buffer("axes", torch.zeros(components * rank, dim))
+        # what every pass needs of them, seconds to compute
+        self.register_buffer("axes", torch.zeros(components, rank, dim))
         self.register_buffer("origins", torch.zeros(components, rank))
         self.register_buffer("constants", torch.zeros(components))
         self._take(self._mixture())
 
     @torch.no_grad()
     def fit(self, x: Points, seed: int = 0) -> None:
-        """Fit p₀ to points without noise."""
+        """Fit p₀ to points without noise.
+
+        Raises:
+            InputError: there are fewer than components.
+        """
         flat = x.flatten(1)
         components, _, rank = self.factors.shape
-        found = PPCAMixture.fit(flat, min(components, len(flat)), rank, self.n_iterations, seed)
-        if len(found.weights) < components:
-            raise ValueError(f"components must be at most the {len(flat)} points, got {components}")
+        if len(flat) < components:
+            raise InputError(
+                f"components must be at most the {len(flat)} points, got {components}: give "
+                "method.energy.quadratic.components"
+            )
+        found = PPCAMixture.fit(flat, components, rank, self.n_iterations, seed)
         noise = found.noise + self.variance
         self._take(PPCAMixture(found.weights, found.means, found.factors, noise))
         self.fitted.fill_(True)
 
     def forward(self, x: Points) -> Energies:
-        flat = x.flatten(1)
-        latent = (flat @ self.axes.T).view(len(flat), *self.origins.shape) - self.origins
-        squares = flat.square().sum(1, keepdim=True) - 2 * flat @ self.means.T + self.means.square().sum(1)
-        distances = (squares - latent.square().sum(2)) / self.variances
-        return -(self.constants - distances / 2).logsumexp(1)
+        parts = (self.means, self.variances, self.axes, self.origins, self.constants)
+        return -log_joint(x.flatten(1), *parts).logsumexp(1)
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
         """n exact samples of p₀."""
@@ -92,16 +95,12 @@ class MixtureBase(nn.Module):
         return PPCAMixture(self.weights, self.means, self.factors, self.variances)
 
     def _take(self, mixture: PPCAMixture) -> None:
-        dim = mixture.means.shape[1]
-        self.weights.copy_(mixture.weights)
-        self.means.copy_(mixture.means)
-        self.factors.copy_(mixture.factors)
-        self.variances.copy_(mixture.noise)
-        axes, log_det = mixture.whitening()
-        self.axes.copy_(axes.reshape(-1, dim))
-        self.origins.copy_((axes @ mixture.means.double()[:, :, None])[:, :, 0])
-        constants = mixture.weights.double().log() - (log_det + dim * math.log(2 * math.pi)) / 2
-        self.constants.copy_(constants)
+        prepared = mixture.prepared()
+        found = (mixture.weights, mixture.means, mixture.factors, mixture.noise, *prepared)
+        own = (self.weights, self.means, self.factors, self.variances)
+        own += (self.axes, self.origins, self.constants)
+        for buffer, value in zip(own, found, strict=True):
+            buffer.copy_(value)
 
 
 def unfitted(module: nn.Module) -> list[MixtureBase]:

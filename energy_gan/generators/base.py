@@ -7,7 +7,7 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from energy_gan.errors import InputError
 from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise
-from energy_gan.randomness import random_generator, rows
+from energy_gan.randomness import normal_rows, random_generator
 from energy_gan.shapes import Energies, Latents, Points, Scalar
 
 
@@ -165,7 +165,7 @@ class Generator(nn.Module):
         clean, scale = self.moments(latent)
         samples = clean
         if scale is not None:
-            noise = None if rng else rows(len(clean), partial(_normal, like=clean.flatten(1)))
+            noise = None if rng else normal_rows(clean.flatten(1))
             samples = add_noise(clean, scale, rng, noise)
         return Draw(latent, clean, samples, scale, self.prior.log_share(latent), self.log_prob)
 
@@ -203,7 +203,3 @@ class Generator(nn.Module):
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         self.train(was_training)
-
-
-def _normal(n: int, like: Float[Tensor, "B D"]) -> Float[Tensor, "n D"]:
-    return torch.randn(n, like.shape[1], device=like.device)

@@ -5,7 +5,6 @@ players and of their moves. `trainer.global_step` is that count: the x axis of a
 and what `max_steps`, checkpoints and the order of the batches go by.
 """
 
-import math
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from lightning import LightningModule
 from torch import nn
 from torch.optim import Optimizer
 
-from energy_gan.energies.mixture import FITTED, unfitted
+from energy_gan.energies.mixture import unfitted
 from energy_gan.nn import Scheduled
+from energy_gan.ppca import evenly
 from energy_gan.randomness import mixed_seed, set_seed
 from energy_gan.shapes import Scalar
 
@@ -119,8 +119,7 @@ class Method(LightningModule, ABC):
         self.shift.copy_(data.shift)
         self.scale.copy_(data.scale)
         for base in unfitted(self):  # a resumed run has them from its checkpoint
-            some = data.points[:: math.ceil(data.points.numel() / FITTED)]
-            base.fit(data.standardise(some).to(self.shift.device), self.seed)
+            base.fit(data.standardise(evenly(data.points)).to(self.shift.device), self.seed)
 
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
         set_seed(mixed_seed(self.seed, self.step))

@@ -29,7 +29,7 @@ from energy_gan.methods.base import MakeOptimizer, Method, Player, Schedule, Ter
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import maximum_likelihood, mean_energy
-from energy_gan.randomness import processes, rows
+from energy_gan.randomness import normal_rows, processes, rows
 from energy_gan.shapes import Energies, Points, Scalar
 
 
@@ -190,7 +190,7 @@ class EnergyGAN(Method):
         """x + σ ε, what the energy is the energy of."""
         if not self.data_noise:
             return x
-        return x + self.data_noise * rows(len(x), partial(_normal, like=x))
+        return x + self.data_noise * normal_rows(x)
 
     @torch.no_grad()
     def detached_draw(self, latent: Float[Tensor, "N L"] | None) -> Draw | None:
@@ -236,7 +236,3 @@ def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:
         raise ValueError(
             f"{what} must have shape {tuple(expected)} here, got {tuple(given)}: the parts do not fit"
         )
-
-
-def _normal(n: int, like: Points) -> Points:
-    return torch.randn(n, *like.shape[1:], device=like.device)

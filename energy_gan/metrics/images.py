@@ -29,13 +29,12 @@ from energy_gan.metrics.features import (
 )
 from energy_gan.metrics.frechet import frechet_distance, real_statistics, statistics_from
 from energy_gan.metrics.yardsticks import GaussianEstimate
-from energy_gan.ppca import PPCAMixture
+from energy_gan.ppca import PPCAMixture, evenly
 from energy_gan.randomness import random_generator
 
 NEIGHBOURHOOD = 3_000  # features of each kind for precision and recall
 COVERED = 0.5  # of its true share: from there on a class counts as covered
 NUMBERS = 2**24  # pixels of a data set that are turned into floats at a time
-FITTED = 5 * 10**7  # pixels that a yardstick is fitted to: all of MNIST
 FULL_COVARIANCE = 1_100  # pixels; larger images get a diagonal one
 CLASS_NUMBERS = (
     "class_smallest_share", "class_largest_share", "class_kl", "classes_covered", "mean_confidence",
@@ -235,11 +234,6 @@ def _pieces(points: RawImages, device: torch.device) -> Iterator[tuple[int, Floa
         yield first, as_images(points[first : first + rows], device).flatten(1)
 
 
-def evenly(images: Tensor, most: int) -> Tensor:
-    """Evenly spread ones where there are more."""
-    return images[:: math.ceil(len(images) / most)]
-
-
 def yardsticks(
     evaluation: ImageEvaluation, seed: int = 0, components: int = 50, rank: int = 40
 ) -> dict[str, dict[str, float]]:
@@ -253,7 +247,7 @@ def yardsticks(
     Large sets are fitted to 50 million of their pixels, in evenly spread images.
     """
     n, shape = evaluation.n_samples, evaluation.points.shape[1:]
-    some = as_images(evenly(evaluation.points, max(1, FITTED // shape.numel()))).flatten(1)
+    some = as_images(evenly(evaluation.points)).flatten(1)
     components = max(1, min(components, len(some) // 100))
     rank = max(1, min(rank, some.shape[1] // 2))
 

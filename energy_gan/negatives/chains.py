@@ -11,7 +11,7 @@ from energy_gan.generators.base import Draw
 from energy_gan.generators.mixture import log_mixture
 from energy_gan.generators.output_noise import add_noise
 from energy_gan.negatives.base import Negatives, NegativeSampler, ess, systematic
-from energy_gan.samplers.base import Kernel, State, adapt, init
+from energy_gan.samplers.base import Kernel, State, adapt, init, run
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
@@ -97,6 +97,13 @@ class ChainNegatives(NegativeSampler):
         if not self.weighted:
             return Negatives(state.x)
         return Negatives(state.x, log_weights + state.energy - math.log(len(chosen)))
+
+    def acceptance(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> float | None:
+        """The acceptance rate of the next move of n chains, none of which is kept; None before the first."""
+        started = self.chains[self.chains.flatten(1).isfinite().all(1)][:n]
+        if not len(started) or not self.energies.any():
+            return None
+        return run(self.kernel, energy, init(energy, started), float(self.step_size), 1, rng)[1]
 
     def _start(
         self, energy: Callable[[Points], Energies], draw: Draw | None, which: Bool[Tensor, "C"]

@@ -19,7 +19,6 @@ from faults.common import FEW, QUICK, Outcome, fresh, imported, in_child, one_li
 from faults.kills import Noise, decode
 
 from energy_gan.build import load
-from energy_gan.callbacks import checkpoint
 from energy_gan.errors import InputError
 
 GIVEN = ["data=eight_gaussians", "method=kim_bengio", *FEW, *QUICK, "callbacks.checkpoint.every_n_steps=10"]
@@ -55,7 +54,7 @@ def full_disk(shares: Sequence[float] = SHARES) -> Iterator[Outcome]:
     size = (whole / "checkpoints/step_000000020.ckpt").stat().st_size
     for share in shares:
         yield Outcome("disk full: checkpoint", f"at {share:.1%} of it", *_full(whole, int(share * size)))
-    for place in ("write_through", "Path.replace"):
+    for place in ("Path.write_bytes", "Path.replace"):
         yield Outcome("disk full: checkpoint", f"{place} says so", *_refused(whole, place))
     for limit in (0, 100, 20_000):
         yield Outcome("disk full: cache", f"at {limit} bytes", *_full_cache(limit))
@@ -87,12 +86,12 @@ def _full(whole: Path, limit: int) -> tuple[bool, str]:
 
     def work():
         # the config is written before and is small; only checkpoints meet the limit
-        real = checkpoint.write_through
+        real = Path.write_bytes
 
         def through(path, contents):
             _limited(lambda: real(path, contents), limit)()
 
-        with mock.patch.object(checkpoint, "write_through", through):
+        with mock.patch.object(Path, "write_bytes", through):
             open_door("resume", str(run))
 
     return _ended_well(run, before, one_line(in_child(work), *RESUMED))
@@ -106,12 +105,12 @@ def _refused(whole: Path, place: str) -> tuple[bool, str]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def replace(path, target, real=Path.replace):
-        return full() if path.suffix == ".part" else real(path, target)
+        return full() if path.name.startswith(".step_") else real(path, target)
 
     def work():
         change = (
-            mock.patch.object(checkpoint, "write_through", full)
-            if place == "write_through"
+            mock.patch.object(Path, "write_bytes", full)
+            if place == "Path.write_bytes"
             else mock.patch.object(Path, "replace", replace)
         )
         with change:
