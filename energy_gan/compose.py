@@ -53,7 +53,8 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     )
     overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
-        overrides.append(f"experiment={recipe}")
+        # the recipe names the method: `aligned` is another one of images than of points
+        overrides = [o for o in overrides if o.partition("=")[0] != "method"] + [f"experiment={recipe}"]
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             config = hydra_compose("train", overrides, return_hydra_config=True)

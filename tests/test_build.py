@@ -80,8 +80,8 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["data=5"], "data=5 is no name: choose one of celeba, "),
         (["method=vae"], "method=vae is unknown: choose one of aligned, .*kim_bengio"),
         (
-            ["data=digits", "method=aligned"],
-            "method=aligned is not made for images, .*critic or gan",
+            ["data=digits", "method=flow"],
+            "method=flow is not made for images, .*aligned or critic or gan",
         ),
         (["data=points"], "data.path has no value: give data.path=VALUE"),
         (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),

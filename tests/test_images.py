@@ -119,14 +119,17 @@ def test_the_penalty_joins_the_energy_s_loss_with_its_weight(monkeypatch):
     assert "penalty" not in pair().energy_terms(x, latent)
 
 
-@pytest.mark.parametrize("method", ["kim_bengio", "critic", "gan"])
+@pytest.mark.parametrize("method", ["kim_bengio", "critic", "gan", "aligned"])
 @pytest.mark.parametrize("data", ["digits", "mnist", "cifar10", "celeba"])
 def test_every_image_recipe_composes_and_fits_its_parts(method, data):
-    small = ["method.energy.experts=4"]
+    small = [] if method == "aligned" else ["method.energy.experts=4"]
     if data in ("cifar10", "celeba"):
         stages = 3 if data == "cifar10" else 4
         down = [2] * stages
         small += [f"method.energy.features.channels={down}", f"method.generator.channels={down}"]
+        if method == "aligned":
+            small += ["method.energy.quadratic.components=2", "method.energy.quadratic.rank=2"]
+            small += [f"method.entropy.critic.features.channels={down}"]
     config = compose([f"data={data}", f"method={method}", "run_dir=run", *small])
     check(config)
     assert build(config["method"], "method").shape == tuple(config["data"]["shape"])

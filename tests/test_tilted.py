@@ -7,6 +7,8 @@ import torch
 from lightning import Trainer
 from test_step import ADAGRAD, Blobs, small_method
 
+from energy_gan.callbacks.images import ImageReport
+from energy_gan.data.digits import Digits
 from energy_gan.energies.experts import LinearExperts, ProductOfExperts
 from energy_gan.energies.mixture import MixtureBase, unfitted
 from energy_gan.energies.mlp import Identity, MLPFeatures
@@ -19,6 +21,8 @@ from energy_gan.negatives.base_samples import BaseNegatives
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import noise_contrast
 from energy_gan.ppca import PPCAMixture
+from energy_gan.samplers.base import energies_along
+from energy_gan.samplers.mala import MALA
 
 
 def rng(seed=0):
@@ -193,6 +197,37 @@ def test_the_likelihood_of_a_tilted_base_is_the_known_one():
     assert abs(numbers["drift_200"]) < 0.5
     base = -float(held_out.square().sum(1).mean()) / 2 - dim / 2 * math.log(2 * math.pi)
     assert numbers["log_likelihood_base"] == pytest.approx(base, abs=1e-3)
+
+
+def test_chains_of_a_density_stay_and_those_from_elsewhere_join_them():
+    energy, x = tilted(20), torch.randn(400, 20, generator=rng(1))
+    stay = energies_along(MALA(), energy, x, 60, rng(2))
+    assert stay.shape == (400, 61)
+    torch.testing.assert_close(stay[:, 0], energy(x))
+    torch.testing.assert_close(stay[:, -1].mean(), stay[:, 0].mean(), rtol=0, atol=0.6)  # 3 errors
+    come = energies_along(MALA(), energy, 3 * x, 60, rng(3))
+    assert float(come[:, 0].mean() - stay[:, 0].mean()) > 50
+    torch.testing.assert_close(come[:, -1].mean(), stay[:, -1].mean(), rtol=0, atol=0.8)
+
+
+def test_a_report_draws_the_chains_of_a_density_and_of_no_other_energy():
+    report = ImageReport("run", n_samples=100)
+    report.data, report.along = Digits(), {}
+    report.data.setup()
+    shape = report.data.shape
+    energy = ProductOfExperts(shape, Identity(shape), 1, LinearExperts, MixtureBase(shape, 5, 5, noise=0.2))
+    method = EnergyGAN(
+        shape, energy, ADAGRAD, negatives=BaseNegatives(4), objective=noise_contrast, data_noise=0.2
+    )
+    energy.quadratic.fit(report.data.standardise(report.data.points))
+    with torch.no_grad():
+        energy.experts.weight.zero_()
+        energy.linear.zero_()
+    numbers = report._chains(Model(method.eval()))
+    assert report.along["held-out images"].shape == (32, 201)
+    assert abs(numbers["drift_200"]) < 1
+    energy.quadratic = None
+    assert report._chains(Model(method)) == {}
 
 
 def test_an_energy_with_a_basin_where_no_data_are_has_no_likelihood():

@@ -174,6 +174,31 @@ def chain(energy: Float[np.ndarray, "_"], acceptance_rate: Float[np.ndarray, "T"
     return figure
 
 
+def drift(
+    along: Mapping[str, Float[np.ndarray, "N T"]], level: float, spread: float, best: float = 2.0
+) -> Figure:
+    """Energies of chains that start in several places, in standard deviations of the data's from their mean.
+
+    The line is the mean over the chains, the band the middle half of them. Between the dotted lines chains
+    from data have not gone further than `best`.
+    """
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(0, color=REFERENCE, linewidth=0.8)
+    for side in (-best, best):
+        axes.axhline(side, color=REFERENCE, linewidth=0.8, linestyle=":")
+    for (name, energies), color in zip(along.items(), (DATA, GENERATOR), strict=False):
+        scaled = (energies - level) / spread
+        low, high = np.quantile(scaled, (0.25, 0.75), axis=0)
+        steps = np.arange(scaled.shape[1])
+        axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
+        axes.plot(steps, scaled.mean(0), color=color, linewidth=1.5, label=f"from {name}")
+    axes.set(xlabel="moves of MALA", ylabel="energy, from the data's mean\nin their standard deviations")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
 def _row(figure: Figure, n: int) -> list[Axes]:
     return list(figure.subplots(1, n, squeeze=False).flat)
 

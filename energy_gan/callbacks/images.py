@@ -28,7 +28,8 @@ from energy_gan.metrics.likelihood import likelihood_yardsticks, log_likelihood
 from energy_gan.model import Model, evaluating
 from energy_gan.ppca import evenly
 from energy_gan.samplers.annealed_importance import drift
-from energy_gan.samplers.base import normal_like
+from energy_gan.samplers.base import energies_along, normal_like
+from energy_gan.samplers.mala import MALA
 
 CURVES = (
     "frechet_inception",
@@ -41,10 +42,12 @@ CURVES = (
     "modes_kl_during",
     "energy_gap",
     "energy_held_out",
+    "drift_200",
 )
 SHOWN = 64
 RANKED = 2_000  # images whose energies are compared for the pictures
 DRIFTING = 500  # held-out images that MALA moves
+CHAINS, MOVES = 32, 200  # whose energies are drawn where the energy is meant to be a density
 REFINED = 10  # moves of samples where the energy is one of images with noise
 
 
@@ -86,6 +89,7 @@ class ImageReport(Report):
         """Take the data to measure against; train their classifier if there is none yet."""
         self.data = data
         self.densities: dict[str, dict[str, float]] = {}  # yardsticks of the log-likelihood
+        self.along: dict[str, Float[Tensor, "N T"]] = {}  # energies of chains
         self.classifier: Classifier | None = None
         self.modes: DigitModes | None = None
         networks: list[FeatureNetwork] = []
@@ -115,7 +119,7 @@ class ImageReport(Report):
         """Of the samples, and the mean energies of held-out images and samples."""
         model.method.calibrate()
         held_out = self.data.pixels(self.data.held_out[:RANKED])
-        numbers = {"energy_held_out": float(model.energy(held_out).mean())}
+        numbers = {"energy_held_out": float(model.energy(held_out).mean())} | self._chains(model)
         if n_samples is None:
             numbers["drift"] = self._drift(model, held_out)
             numbers |= self._likelihood(model)
@@ -151,6 +155,25 @@ class ImageReport(Report):
         self.densities = likelihood_yardsticks(some.flatten(1).cpu(), noisy.flatten(1).cpu())
         self.densities |= {"the energy's base": {"log_likelihood": numbers["log_likelihood_base"]}}
         return numbers
+
+    def _chains(self, model: Model) -> dict[str, float]:
+        """Chains from held-out images and from samples: those of a density stay, and meet."""
+        if not isinstance(getattr(model.method.energy, "quadratic", None), MixtureBase):
+            return {}
+        rng = torch.Generator().manual_seed(self.seed)
+        starts = {"held-out images": self.data.held_out[:DRIFTING]}
+        if model.has_generator:
+            starts["samples"] = model.sample(CHAINS, self.seed)
+        starts = {name: self._noised(x, model, rng) for name, x in starts.items()}
+        with evaluating(model.method.energy) as energy:
+            self.along = {
+                name: energies_along(MALA(), energy, u[:CHAINS], MOVES, rng).cpu()
+                for name, u in starts.items()
+            }
+            with torch.no_grad():
+                self.level = energy(starts["held-out images"]).cpu()
+        chains = self.along["held-out images"]
+        return {"drift_200": float((chains[:, 0] - chains[:, -1]).mean() / self.level.std())}
 
     def _noised(self, x: Tensor, model: Model, rng: torch.Generator) -> Float[Tensor, "N C H W"]:
         """Images as the energy has seen them in training."""
@@ -211,6 +234,9 @@ class ImageReport(Report):
             figures["interpolation"] = drawing.images({title: viewable(paths).numpy()}, 9, width=6.0)
             figures["samples_by_energy"] = self._by_energy(model, generated, "samples")
             figures["nearest_neighbours"] = self._neighbours(generated[:10])
+        if self.along:
+            along = {name: energies.numpy() for name, energies in self.along.items()}
+            figures["drift"] = drawing.drift(along, float(self.level.mean()), float(self.level.std()))
         figures["held_out_by_energy"] = self._by_energy(model, held_out, "held-out images")
         return figures
 

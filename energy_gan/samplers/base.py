@@ -100,6 +100,18 @@ def run(
     return state, acceptance
 
 
+def energies_along(
+    kernel: Kernel, energy: Energy, x: Points, n_steps: int, rng: torch.Generator | None = None
+) -> Float[Tensor, "B T"]:
+    """The energies of chains from x, before the first step and after each, with a step size tuned at x."""
+    step_size, state = tune(kernel, energy, x, rng=rng), init(energy, x)
+    along = [state.energy]
+    for _ in range(n_steps):
+        state, _ = kernel.step(energy, state, step_size, rng)
+        along.append(state.energy)
+    return torch.stack(along, 1)
+
+
 def normal_like(x: Points, rng: torch.Generator | None) -> Points:
     """ξ ~ N(0, I) of the shape of x, drawn where `rng` is."""
     device = rng.device if rng else x.device
