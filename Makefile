@@ -39,7 +39,7 @@ help: ## This list
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 11) or sys.exit(f"error: Python 3.11 or later is needed, $(PYTHON) is {v}: make PYTHON=/path/to/python3.11")'
 	@test -x $(PY) || { echo "Making the environment in .venv (a minute or two the first time)"; $(PYTHON) -m venv .venv; }
 	@test -x .venv/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@.venv/bin/uv pip install --python $(PY) --constraint constraints.txt --editable '.[dev,images,sweeps,dashboards]'
+	@.venv/bin/uv pip install --compile-bytecode --python $(PY) --constraint constraints.txt --editable '.[dev,images,sweeps,dashboards]'
 	@touch $@
 
 .PHONY: train

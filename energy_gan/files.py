@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,21 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """The text as the whole of a file."""
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def room(path: Path) -> int:
+    """Free bytes where this file or folder is, or would be made."""
+    there = path.absolute()
+    while not there.exists():
+        there = there.parent
+    return shutil.disk_usage(there).free
+
+
+def in_bytes(size: int) -> str:
+    """A size as people read it."""
+    return next(
+        (f"{size / 2**k:.1f} {u}" for k, u in [(30, "GiB"), (20, "MiB")] if size >= 2**k), f"{size} B"
+    )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ p_x(x) = p_u(u) / Π scale, so the energy that belongs to x is E_x(x) = E_u(u) +
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ from energy_gan.samplers.mala import MALA
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
 BATCH = 1_024  # points at a time,
 LARGE = 1_024  # of this many numbers at most, in proportion fewer of larger ones
+BLOCK = 65_536  # samples that one random stream makes,
+BLOCK_NUMBERS = 2**26  # fewer of more numbers, so that a block takes at most 256 MB
 CHAINS = 512  # of images at a time, whose gradients take memory
 TUNED = 256  # chains that find the step size
 T = TypeVar("T", bound=nn.Module)
@@ -85,17 +87,20 @@ class Model:
         Raises:
             InputError: x has another shape than the points trained on.
         """
-        x = torch.as_tensor(x, device=self.method.shift.device)
-        x = x.float() / 255 if x.dtype == torch.uint8 and len(self.method.shape) == 3 else x.float()
+        x = torch.as_tensor(x)
         if x.shape[1:] != self.method.shape:
             raise InputError(
                 f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
                 f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
             )
-        if x.requires_grad:
-            return self._energy(x).cpu()
-        with torch.inference_mode():
-            return _in_batches(self._energy, x).cpu()
+        log_scale = self.method.scale.log().sum()
+        with evaluating(self.method.energy) as energy:
+            if x.requires_grad:
+                return (energy(self._standardised(x)) + log_scale).cpu()
+            with torch.inference_mode():  # of a large array only a batch is ever converted
+                return _in_batches(
+                    lambda part: energy(self._standardised(part)) + log_scale, x, self.method.shift.device
+                ).cpu()
 
     def log_prob_unnormalized(self, x: Array) -> Float[Tensor, "B"]:
         """−E(x) = log p(x) + log Z."""
@@ -105,7 +110,6 @@ class Model:
         """log p(x) / p(y) = E(y) − E(x), for each pair of rows: what an energy is for."""
         return self.energy(y) - self.energy(x)
 
-    @torch.no_grad()
     def sample(self, n: int, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator; the same seed gives the same samples.
 
@@ -118,29 +122,28 @@ class Model:
         Raises:
             InputError: the method trained no generator, n is less than 1 or refine less than 0.
         """
-        if not self.has_generator:
-            raise InputError(
-                "this run trained an energy alone and has no generator to sample: "
-                "score points with `make energy`, or train METHOD=aligned"
-            )
-        if n < 1:
-            raise InputError(f"at least 1 sample must be asked for, got {n}")
-        if refine < 0:
-            raise InputError(f"refine is a number of steps, at least 0, got {refine}")
-        rng = random_generator(seed)
-        latent = self._latents(n, rng)
-        with evaluating(self.method.generator) as generator, evaluating(self.method.energy) as energy:
-            u = _in_batches(lambda z: generator.draw(z, rng).samples, latent)
-            if refine:
-                if self.data_noise:
-                    u = u + self.data_noise * normal_like(u, rng)
-                step_size = tune(MALA(), energy, u[:1000], rng=rng)
-                u = _in_batches(
-                    lambda u: run(MALA(), energy, init(energy, u), step_size, refine, rng)[0].x, u
-                )
-                if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
-                    u = _in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
-        return (u * self.method.scale + self.method.shift).cpu()
+        self._check_sampling(n, refine)
+        try:
+            x = torch.empty(n, *self.method.shape)
+        except RuntimeError as error:  # torch has no class of its own for it on a CPU
+            raise _too_many(n) from error
+        for _ in self._fill(x.split(self.block), seed, refine):
+            pass
+        return x
+
+    def sample_blocks(self, n: int, seed: int = 0, refine: int = 0) -> Iterator[Float[Tensor, "B *S"]]:
+        """The samples of `sample` block by block, for more of them than memory holds.
+
+        Each block has a random stream of its own, so its size, `block`, is the model's and no setting.
+        """
+        self._check_sampling(n, refine)
+        sizes = (min(self.block, n - first) for first in range(0, n, self.block))
+        return self._fill((torch.empty(size, *self.method.shape) for size in sizes), seed, refine)
+
+    @property
+    def block(self) -> int:
+        """Samples in a block: 65,536, or as many as take 256 MB."""
+        return max(1, min(BLOCK, BLOCK_NUMBERS // self.dimension))
 
     @torch.no_grad()
     def sample_latent(
@@ -248,22 +251,82 @@ class Model:
         log_scale = self.method.scale.log().sum()
         return (u * self.method.scale + self.method.shift).cpu(), (log_weights + log_scale).cpu()
 
+    def _check_sampling(self, n: int, refine: int) -> None:
+        if not self.has_generator:
+            raise InputError(
+                "this run trained an energy alone and has no generator to sample: "
+                "score points with `make energy`, or train METHOD=aligned"
+            )
+        if n < 1:
+            raise InputError(f"at least 1 sample must be asked for, got {n}")
+        if refine < 0:
+            raise InputError(f"refine is a number of steps, at least 0, got {refine}")
+
+    def _fill(self, blocks: Iterable[Tensor], seed: int, refine: int) -> Iterator[Tensor]:
+        """Put samples into each block, on the CPU, in the data's own units."""
+        step_size = None  # of the refinement, found on the first block
+        for number, block in enumerate(blocks):
+            rng = random_generator(seed, *([number] if number else []))
+            with (
+                torch.no_grad(),
+                evaluating(self.method.generator) as generator,
+                evaluating(self.method.energy) as energy,
+            ):
+                latent = self._latents(len(block), rng)
+                size = _batch_size(latent.device, max(self.dimension, latent.shape[1]))
+                drawn = (generator.draw(z, rng).samples for z in latent.split(size))
+                if refine:
+                    u, step_size = self._refined(torch.cat(list(drawn)), energy, refine, step_size, rng)
+                    drawn = u.split(size)
+                for part, u in zip(block.split(size), drawn, strict=True):  # while it is in the cache
+                    if u.device == part.device:
+                        torch.addcmul(self.method.shift, u, self.method.scale, out=part)
+                    else:
+                        part.copy_(torch.addcmul(self.method.shift, u, self.method.scale))
+            yield block
+
+    def _refined(
+        self, u: Tensor, energy: nn.Module, n_steps: int, step_size: float | None, rng: torch.Generator
+    ) -> tuple[Tensor, float]:
+        """Samples after steps of MALA, and their size, which is found if it is not given."""
+        if self.data_noise:
+            u = u + self.data_noise * normal_like(u, rng)
+        if step_size is None:
+            step_size = tune(MALA(), energy, u[:1000], rng=rng)
+        u = _in_batches(lambda u: run(MALA(), energy, init(energy, u), step_size, n_steps, rng)[0].x, u)
+        if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
+            u = _in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
+        return u, step_size
+
     def _latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n L"]:
         try:
             return self.method.generator.prior.sample(n, rng).to(self.method.shift.device)
-        except RuntimeError as error:  # torch has no class of its own for it on a CPU
-            raise InputError(
-                f"{n} samples do not fit in memory: draw fewer at a time, each with a seed"
-            ) from error
+        except RuntimeError as error:
+            raise _too_many(n) from error
 
-    def _energy(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B"]:
-        with evaluating(self.method.energy) as energy:
-            u = (x - self.method.shift) / self.method.scale
-            return energy(u) + self.method.scale.log().sum()
+    def _standardised(self, x: Real[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
+        """What the networks see of points in the data's own units."""
+        x = x.to(self.method.shift.device)
+        x = x.float() / 255 if x.dtype == torch.uint8 and len(self.method.shape) == 3 else x.float()
+        return (x - self.method.shift) / self.method.scale
 
 
-def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """In chunks that a processor's cache takes, four times as many on a GPU."""
-    size = BATCH if x.device.type == "cpu" else 4 * BATCH
-    size = max(16, min(size, size * LARGE // max(1, x[:1].numel())))
+def _too_many(n: int) -> InputError:
+    return InputError(f"{n} samples do not fit in memory: draw fewer at a time, each with a seed")
+
+
+def _in_batches(
+    function: Callable[[Tensor], Tensor], x: Tensor, device: torch.device | None = None
+) -> Tensor:
+    """In batches that suit the device where it is computed, that of x if None."""
+    size = _batch_size(device or x.device, x[:1].numel())
     return torch.cat([function(part) for part in x.split(size)]) if len(x) > size else function(x)
+
+
+def _batch_size(device: torch.device, numbers: int) -> int:
+    """Points of so many numbers that a processor's cache takes, four times as many on a GPU.
+
+    A multiple of 16, by which torch's normal numbers come.
+    """
+    size = BATCH if device.type == "cpu" else 4 * BATCH
+    return max(16, min(size, size * LARGE // max(1, numbers)) // 16 * 16)

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -46,17 +47,25 @@ class Run:
         _quieten()
         config = _identified(config)
         check(config, trust)
-        self.config, self.folder = config, Path(config["run_dir"])
+        self.config, self.folder, self.parts = config, Path(config["run_dir"]), parts
         if config.get("threads"):
             torch.set_num_threads(config["threads"])
-        self.callbacks = {k: c for k, c in build(config["callbacks"], "callbacks").items() if c}
-        self.trainer = self._trainer()
+        self._make_trainer()
         self.data: DataModule = data or build(config["data"], "data")
         self.data.setup()
         self._check_shares()
-        torch.manual_seed(config["seed"])  # the networks' first weights
-        self.method = _method(config["method"], parts)
-        self.method.save_hyperparameters({**config, "columns": self.data.columns})
+        self._make_method()
+        if "checkpoint" in self.callbacks:
+            self.callbacks["checkpoint"].check_room(self.method, "average" in self.callbacks)
+
+    def _make_trainer(self) -> None:
+        self.callbacks = {k: c for k, c in build(self.config["callbacks"], "callbacks").items() if c}
+        self.trainer = self._trainer()
+
+    def _make_method(self) -> None:
+        torch.manual_seed(self.config["seed"])  # the networks' first weights
+        self.method = _method(self.config["method"], self.parts)
+        self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
         if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(self.data)
 
@@ -159,15 +168,43 @@ class Run:
                 logger.go_on(step)
 
     def _train(self, ckpt_path: Path | None = None, weights_only: bool | None = None) -> None:
-        """`Trainer.fit`. What fails because the weights are no longer finite is told as that."""
-        try:
-            with self._alone():
-                self.trainer.fit(self.method, self.data, ckpt_path=ckpt_path, weights_only=weights_only)
-        except Exception as error:
-            divergence = self.callbacks.get("divergence")
-            if isinstance(error, InputError) or divergence is None or not divergence.found:
-                raise
-            raise InputError(divergence.found) from error
+        """`Trainer.fit`, again and again where a divergence is returned from.
+
+        What fails because the weights are no longer finite is told as that.
+        """
+        with self._alone():
+            while True:
+                try:
+                    self.trainer.fit(self.method, self.data, ckpt_path=ckpt_path, weights_only=weights_only)
+                    return
+                except Exception as error:
+                    divergence = self.callbacks.get("divergence")
+                    if divergence is None or not divergence.found:
+                        raise
+                    if not self._may_return():
+                        raise InputError(divergence.found) from error
+                ckpt_path, weights_only = self._back(), True
+
+    def _may_return(self) -> bool:
+        divergence = self.callbacks["divergence"]
+        if "checkpoint" not in self.callbacks or len(divergence.past(self.folder)) >= divergence.returns:
+            return False
+        return self._saved() or not self.parts  # the first weights of one's own parts are gone
+
+    def _saved(self) -> bool:
+        return any((self.folder / "checkpoints").glob("step_*.ckpt"))
+
+    def _back(self) -> Path | None:
+        """Make all anew, as a run that was killed is taken up; the checkpoint to go on from, if any."""
+        path, checkpoint = newest(self.folder) if self._saved() else (None, {"global_step": 0})
+        step = checkpoint["global_step"]
+        told = self.callbacks["divergence"].go_back(self.folder, step)
+        print(f"\n{told}", file=sys.stderr, flush=True)  # below the progress bar
+        self._make_trainer()
+        self._make_method()
+        self.method.train()
+        self._tell_loggers(step)
+        return path
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ from energy_gan.metrics.anomaly import (
     DETECTORS,
     DETERMINISTIC,
     detectors,
+    gaussian_energy,
     least_for,
     measure,
     precision_recall_f1,
@@ -612,3 +613,11 @@ def test_the_config_builds_the_data():
     assert data.scaling == "min_max"
     with pytest.raises(InputError, match=r"data\.scaling"):
         check({"data": config["data"] | {"scaling": "max"}})
+
+
+def test_the_background_is_the_energy_of_a_gaussian_of_the_points_with_noise():
+    mix = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+    train, test = (torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) @ mix for n in (3000, 20))
+    law = torch.distributions.MultivariateNormal(train.mean(0), train.T.cov() + 0.5**2 * torch.eye(5))
+    found = gaussian_energy(train, test, noise=0.5)
+    torch.testing.assert_close(found, -law.log_prob(test).to(found), rtol=0.02, atol=0.05)

@@ -64,7 +64,8 @@ def test_a_stranger_s_files_execute_nothing(trained):
 
 
 def test_what_diverges_is_noticed_within_50_steps():
-    all_survived(planted.planted(["kim_bengio"], ["nan in data", "nan in the generator's weights"]))
+    finite = ["the energy's scale", "a generator of one point"]
+    all_survived(planted.planted(["kim_bengio"], ["nan in data", "nan in the generator's weights"], finite))
 
 
 def test_made_up_commands_train_or_end_with_one_line():
@@ -211,25 +212,25 @@ def test_looking_changes_nothing(name):
 
 def test_between_the_looks_nothing_is_computed(monkeypatch):
     looks = []
-    monkeypatch.setattr(StopDivergence, "look", lambda self, method, logged, step: looks.append(step))
+    monkeypatch.setattr(StopDivergence, "look", lambda self, method, logged, step, points: looks.append(step))
     monkeypatch.setattr("energy_gan.callbacks.divergence.not_finite", lambda method: looks.append("weights"))
     run = planted.started(
         planted.RUNS["kim_bengio"], "run", "trainer.max_steps=70", "callbacks.checkpoint=null"
     )
     run.create()
     run.fit()
-    assert looks == [0, "weights", 50, "weights"], (
-        "steps 1 and 51 of 70, and the weights after 50 and at the end"
-    )
+    assert looks == [0, 25, 50, "weights"], "after steps 1, 26 and 51 of 70, and the weights at the end"
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"every_n_steps": 0}, "every_n_steps and patience must be at least 1, got 0 and 5"),
-        ({"patience": 0}, "every_n_steps and patience must be at least 1, got 50 and 0"),
+        ({"every_n_steps": 0}, "every_n_steps and patience must be at least 1, got 0 and 20"),
+        ({"patience": 0}, "every_n_steps and patience must be at least 1, got 25 and 0"),
         ({"runaway": 1.0}, "runaway must be greater than 1, got 1.0"),
         ({"collapsed": 1.0}, "collapsed must be at least 0 and less than 1, got 1.0"),
+        ({"returns": -1}, "returns must be at least 0 and factor between 0 and 1, got -1 and 0.5"),
+        ({"factor": 1.0}, "returns must be at least 0 and factor between 0 and 1, got 0 and 1.0"),
     ],
 )
 def test_impossible_settings_are_refused_at_construction(settings, message):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from benchmarks.straightforward import Straightforward
 from benchmarks.timing import operations
-from lightning import Trainer
+from lightning import Callback, Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from energy_gan.build import build
@@ -16,11 +17,13 @@ from energy_gan.data.base import DataModule
 from energy_gan.energies.conv import ConvFeatures
 from energy_gan.energies.experts import DiagonalQuadratic, IsotropicQuadratic, ProductOfExperts
 from energy_gan.energies.mlp import MLPFeatures
+from energy_gan.errors import InputError
 from energy_gan.generator_terms.batch_norm_entropy import BatchNormEntropy
 from energy_gan.generators.base import UniformPrior
 from energy_gan.generators.dcgan import ConvGenerator
 from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.objectives import zero_centred_penalty
 
 BATCH = 16
 ADAGRAD = partial(torch.optim.Adagrad, lr=0.01, fused=True)
@@ -122,6 +125,72 @@ def test_a_step_is_two_passes_of_each_network(pair, generator_first, alone):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
+def test_a_shared_forward_is_one_pass_of_the_generator_fewer(pair, alone):
+    method, seen = method_of(pair, shared_forward=True, energy_steps=2), []
+    other = method_of(pair, energy_steps=2)
+    method.generator.network.register_forward_hook(lambda module, given, result: seen.append(len(result)))
+    x, z = points(method), method.generator.prior.sample(BATCH)
+    saved = 2 * operations(lambda: other.generator(z))
+    assert operations(lambda: method.training_step((x,), 0)) == (
+        operations(lambda: other.training_step((x,), 0)) - saved
+    )
+    assert seen == [BATCH]
+    norms = [m for m in method.generator.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    assert [int(norm.num_batches_tracked) for norm in norms] == [1] * len(norms) != []
+    assert method.shared is None  # no graph outlives its step
+
+
+def test_with_the_generator_first_a_shared_forward_gives_the_energy_the_samples_of_before(alone, doubles):
+    """Each side then learns from what the other one was before the step: another algorithm."""
+    sgd = partial(torch.optim.SGD, lr=0.5)
+    method = method_of("points", sgd, shared_forward=True, generator_first=True)
+    x, z = points(method), method.generator.prior.sample(BATCH)
+    method.latents = lambda x: z
+    before = deepcopy(method.generator)(z).detach()
+    seen = []
+    method.energy.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    method.training_step((x,), 0)
+    assert torch.equal(seen[1], torch.cat([x, before]))
+    assert not torch.equal(method.generator(z), before)
+
+
+@pytest.mark.parametrize("wrong", [{"same_latents": False}, {"generator_steps": 2}])
+def test_a_shared_forward_is_refused_where_moves_cannot_share(wrong):
+    with pytest.raises(ValueError, match=r"^shared_forward=true needs .*, got a generator") as refused:
+        method_of("points", shared_forward=True, **wrong)
+    (name, value) = next(iter(wrong.items()))
+    assert f"{name}={str(value).lower()}" in str(refused.value).split("got")[1]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_penalty_stays_in_float32_whatever_the_precision(pair, precision, alone):
+    """Squares of small gradients are what bfloat16 would lose; all that moves is finite and moves."""
+    penalties = []
+
+    def penalty(x, energies):
+        penalties.append(zero_centred_penalty(x, energies))
+        return penalties[-1]
+
+    method = method_of(pair, penalty=penalty)
+    start = deepcopy(method.state_dict())
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+        method.training_step((points(method),), 0)
+    assert [value.dtype for value in penalties] == [torch.float32]
+    assert penalties[0] > 0
+    weights = dict(method.named_parameters())
+    assert all(p.dtype == p.grad.dtype == torch.float32 and p.isfinite().all() for p in weights.values())
+    assert all(p.grad.isfinite().all() for p in weights.values())
+    assert sum(not torch.equal(p, start[name]) for name, p in weights.items()) >= len(weights) - 1
+
+
+def test_a_shared_forward_needs_a_generator():
+    with pytest.raises(InputError, match=r"shared_forward=true needs a generator.*got no generator"):
+        build(compose(["data=four_spin", "method=exact_likelihood", "+method.shared_forward=true"])["method"],
+              "method")  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", PAIRS)
 def test_in_a_move_only_its_player_gets_gradients(pair, alone):
     method, moving = method_of(pair), []
     received = {"energy": set(), "generator": set()}
@@ -143,11 +212,12 @@ def by_hand_of(method, optimizer):
     return Straightforward(*networks, *(optimizer(network.parameters()) for network in networks))
 
 
+@pytest.mark.parametrize("shared_forward", [False, True])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_steps_are_the_straightforward_steps_in_float64(pair, alone, doubles, monkeypatch):
+def test_steps_are_the_straightforward_steps_in_float64(pair, shared_forward, alone, doubles, monkeypatch):
     """Gradients of both moves, and all weights after three steps: saving work changed no number."""
     sgd = partial(torch.optim.SGD, lr=0.01)
-    method = method_of(pair, sgd)
+    method = method_of(pair, sgd, shared_forward=shared_forward)
     by_hand = by_hand_of(method, sgd)
     start = deepcopy(method.energy.state_dict())
     for _ in range(3):
@@ -221,6 +291,42 @@ def waits_in(recipe, log_every, tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_step_off_the_gate_never_waits_for_the_device(recipe, tmp_path):
     assert waits_in(recipe, 0, tmp_path) == []
+
+
+class Listener(Callback):
+    """Counts the backward passes that it is told of."""
+
+    heard = 0
+
+    def on_after_backward(self, trainer, pl_module):
+        self.heard += 1
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_backward_passes_that_nobody_listens_to_go_to_torch_alone(precision, tmp_path, monkeypatch):
+    """And a callback that wants to hear of each does: two a step."""
+    rounds, through_lightning = [], SingleDeviceStrategy.backward
+    monkeypatch.setattr(
+        SingleDeviceStrategy,
+        "backward",
+        lambda *given, **kw: rounds.append(1) or through_lightning(*given, **kw),
+    )
+
+    def fit(*callbacks):
+        method = method_of("points")
+        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+        trainer = Trainer(
+            accelerator="cpu", precision=precision, max_steps=3, max_epochs=-1, log_every_n_steps=0,
+            callbacks=list(callbacks), enable_model_summary=False, default_root_dir=tmp_path, **quiet,
+        )  # fmt: skip
+        trainer.fit(method, Blobs([2], BATCH, 0))
+        return method.state_dict()
+
+    unheard, listener = fit(), Listener()
+    assert rounds == []
+    heard = fit(listener)
+    assert listener.heard == len(rounds) == 6
+    assert all(torch.equal(value, heard[name]) for name, value in unheard.items())
 
 
 def test_a_step_on_the_gate_reads_what_it_logs(tmp_path):

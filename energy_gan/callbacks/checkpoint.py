@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from energy_gan.errors import InputError
-from energy_gan.files import write_atomically
+from energy_gan.files import in_bytes, room, write_atomically
 from energy_gan.methods.base import Method
 
 TOGETHER = 10  # steps after which several processes ask each other whether to end
@@ -48,7 +48,8 @@ class WholeFiles(TorchCheckpointIO):
 class SaveCheckpoints(Checkpoint):
     """Save `step_<number>.ckpt` every so many steps, at the end, and where SIGTERM asks for an end.
 
-    Weights that are no longer finite are not saved: the last checkpoint is one to go on from.
+    Weights that are no longer finite are not saved, nor are any while `StopDivergence` has its doubts (but at
+    the end): the last checkpoint is one to go on from.
 
     Clusters send SIGTERM before they take a machine away, `kill` does by default. The step is finished, all
     processes save it together and end with status 143, as the shell has it for SIGTERM.
@@ -64,10 +65,32 @@ class SaveCheckpoints(Checkpoint):
             raise ValueError(f"every_n_steps and keep must be at least 1, got {every_n_steps} and {keep}")
         self.folder, self.every_n_steps, self.keep = Path(folder), every_n_steps, keep
         self.saved: int | None = None  # the last step that this process saved
+        self.due = False
+
+    def check_room(self, method: Method, averaged: bool) -> None:
+        """Refuse a run for whose checkpoints the disk has no room, rather than end it in the middle.
+
+        Counted are weights, buffers, an average of these, and for each weight the two numbers of Adam, or the
+        one of an optimizer without betas; `keep` times and once more: a new one comes before an old one goes.
+
+        Raises:
+            InputError: there is less.
+        """
+        size = (1 + averaged) * sum(value.nbytes for value in method.state_dict().values())
+        groups = [group for player in method.players for group in player.optimizer.param_groups]
+        size += sum(w.nbytes * (1 + ("betas" in group)) for group in groups for w in group["params"])
+        more = self.keep + 1 - min(self.keep, len(list(self.folder.glob("step_*.ckpt"))))
+        needed, free = more * size, room(self.folder)
+        if needed > free:
+            raise InputError(
+                f"the checkpoints need {in_bytes(needed)} ({more} of {in_bytes(size)}) and "
+                f"{self.folder.absolute()} has {in_bytes(free)} free: make room, give another "
+                "run_dir=FOLDER, or keep fewer, callbacks.checkpoint.keep=1"
+            )
 
     def setup(self, trainer: Trainer, pl_module: Method, stage: str) -> None:
         trainer.strategy.checkpoint_io = WholeFiles()
-        self.saved = None
+        self.saved, self.due = None, False
 
     def on_train_start(self, trainer: Trainer, pl_module: Method) -> None:
         """Put off SIGTERM to a step's end that all processes reach.
@@ -82,8 +105,10 @@ class SaveCheckpoints(Checkpoint):
         self.terminated = True
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
-        if pl_module.step % self.every_n_steps == 0 and pl_module.step != trainer.max_steps:
+        self.due |= pl_module.step % self.every_n_steps == 0 and pl_module.step != trainer.max_steps
+        if self.due and not _doubtful(trainer):
             self.save(trainer, pl_module)
+            self.due = False
         asked = trainer.world_size == 1 or pl_module.step % TOGETHER == 0
         if asked and trainer.strategy.reduce_boolean_decision(self.terminated, all=False):
             raise SIGTERMException(128 + signal.SIGTERM)
@@ -94,8 +119,10 @@ class SaveCheckpoints(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: Method, exception: BaseException) -> None:
         if isinstance(exception, SIGTERMException):
-            self.save(trainer, pl_module)
+            if not _doubtful(trainer):
+                self.save(trainer, pl_module)
         elif not isinstance(exception, KeyboardInterrupt):
+            _on_sigterm(signal.SIG_DFL)  # nobody would hear of it any more
             return
         if trainer.is_global_zero:
             kept = last_step(self.folder)
@@ -128,6 +155,11 @@ class SaveCheckpoints(Checkpoint):
             later, earlier = [p for p in there if p > path], [p for p in there if p <= path]
             for old in later + earlier[: -self.keep]:
                 old.unlink()
+
+
+def _doubtful(trainer: Trainer) -> bool:
+    """Whether a callback that watches the training is about to find that it has diverged."""
+    return any(getattr(callback, "suspicious", False) for callback in trainer.callbacks)
 
 
 def not_finite(method: Method) -> str | None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torchvision.utils import save_image
@@ -28,11 +27,3 @@ def write_grid(path: Path, images: Images, columns: int) -> None:
     factor = max(1, 28 // images.shape[2])
     enlarged = viewable(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     save_image(enlarged.clamp(0, 1), path, nrow=columns, padding=2, pad_value=1)
-
-
-def write_each(folder: Path, images: Images) -> None:
-    """One .png for each image: 00000.png, 00001.png, …"""
-    folder.mkdir()
-    width = max(5, len(str(len(images) - 1)))
-    for number, image in enumerate(torch.clamp(viewable(images), 0, 1)):
-        save_image(image, folder / f"{number:0{width}d}.png")

@@ -1,7 +1,8 @@
 """Draw samples from a run's generator: `python -m energy_gan.cli.sample RUN --n 1000 --out FILE`.
 
 Points become a table, .csv, .npy or .parquet. Images become one picture, .png, a folder of pictures, for a
-name without an ending, or an array, .npy.
+name without an ending, or an array, .npy. All but the one picture are written block by block, so that memory
+does not limit how many there are; OUT is there once all of it is.
 
 With `--sampler mala` chains first walk in the generator's latent space towards low energies, and
 `<name of FILE>_chain.png` shows the energy and the acceptance rate along them. As in the code of Kumar et al.
@@ -9,13 +10,17 @@ With `--sampler mala` chains first walk in the generator's latent space towards 
 """
 
 import argparse
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import WRITERS, check_writable, write_table
+from energy_gan.cli.tables import WRITERS, check_writable
 from energy_gan.cli.train import only_trust
 from energy_gan.errors import InputError
+from energy_gan.files import in_bytes, room, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,31 +53,31 @@ def main() -> None:
     if given.out:
         check_outputs(given, given.out, endings)
 
-    import numpy as np
-
     from energy_gan.build import load
-    from energy_gan.cli.pictures import require_images, write_each, write_grid
+    from energy_gan.cli.pictures import require_images, write_grid
 
     model = load(given.run, trust)
     are_images = len(model.method.shape) == 3
     out = given.out or Path("samples.png" if are_images else "samples.csv")
     check_outputs(given, out, endings)
-    pictures = out.suffix not in WRITERS
-    if pictures:
+    if out.suffix not in WRITERS:
         require_images(model, given.run)
     n = given.n if given.n is not None else 64 if are_images else 1000
+    told = ""
     if given.sampler:
         samples, told = walk(model, n, given, chain_picture(out))
+        blocks = iter([samples])
+    elif out.suffix == ".png":
+        blocks = iter([model.sample(n, given.seed, given.refine)])
     else:
-        samples, told = model.sample(n, given.seed, given.refine), ""
-    if pictures and out.suffix:
-        write_grid(out, samples, columns=max(1, round(n**0.5)))
-    elif pictures:
-        write_each(out, samples)
-    elif are_images and out.suffix == ".npy":
-        np.save(out, samples.numpy())
+        blocks = model.sample_blocks(n, given.seed, given.refine)
+        check_space(out, n, model.dimension)
+    if out.suffix == ".png":
+        write_grid(out, next(blocks), columns=max(1, round(n**0.5)))
+    elif out.suffix == "":
+        write_pictures(out, blocks, n)
     else:
-        write_table(out, samples.flatten(1).numpy(), model.columns)
+        write_blocks(out, blocks, n, model)
     print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
 
 
@@ -102,6 +107,78 @@ def check_outputs(given: argparse.Namespace, out: Path, endings: tuple[str, ...]
 
 def chain_picture(out: Path) -> Path:
     return out.with_name(f"{out.stem}_chain.png")
+
+
+def check_space(out: Path, n: int, numbers: int) -> None:
+    """InputError where the disk has no room for so many samples.
+
+    4 bytes a number are what .npy takes; digits take more, a compressed picture or table may take less.
+    """
+    needed, free = 4 * n * numbers, room(out)
+    if out.suffix in (".npy", ".csv") and needed > free:
+        raise InputError(
+            f"{n} samples do not fit on the disk: OUT={out} takes {in_bytes(needed)} or more and "
+            f"{in_bytes(free)} are free; draw fewer"
+        )
+
+
+def write_blocks(out: Path, blocks: Iterable["Tensor"], n: int, model: "Model") -> None:
+    """All n samples in one file, .npy, .csv or .parquet, of which one block is in memory at a time.
+
+    An array has a sample's own shape, a table a column for each of its numbers.
+    """
+    if out.suffix == ".npy":
+        write_atomically(out, lambda file: _write_array(file, blocks, (n, *model.method.shape)))
+    else:
+        write_atomically(out, lambda file: _write_table(file, blocks, model.columns))
+
+
+def _write_array(file: Path, blocks: Iterable["Tensor"], shape: Sequence[int]) -> None:
+    from numpy.lib import format as npy
+
+    header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
+    with file.open("wb") as stream:
+        npy.write_array_header_1_0(stream, header)
+        for block in blocks:
+            stream.write(block.numpy().astype("<f4", copy=False).data)
+
+
+def _write_table(file: Path, blocks: Iterable["Tensor"], columns: Sequence[str]) -> None:
+    import pandas as pd
+
+    frames = (pd.DataFrame(block.flatten(1).numpy(), columns=list(columns)) for block in blocks)
+    if file.suffix == ".csv":
+        with file.open("w", newline="") as stream:
+            for number, frame in enumerate(frames):
+                frame.to_csv(stream, index=False, header=number == 0)
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
+    first = next(tables)
+    with parquet.ParquetWriter(file, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table)
+
+
+def write_pictures(folder: Path, blocks: Iterable["Tensor"], n: int) -> None:
+    """One .png for each image, 00000.png, 00001.png, …; the folder takes its name when it has all of them."""
+    from torchvision.utils import save_image
+
+    from energy_gan.data.images import viewable
+
+    width = max(5, len(str(n - 1)))
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        images: Iterator[Tensor] = (image for block in blocks for image in viewable(block).clamp(0, 1))
+        for number, image in enumerate(images):
+            save_image(image, temporary / f"{number:0{width}d}.png")
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def walk(model: "Model", n: int, given: argparse.Namespace, picture: Path) -> tuple["Tensor", str]:

@@ -18,7 +18,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from tqdm import tqdm
 
 from energy_gan.data.source import Rows, Source
 from energy_gan.errors import InputError
+from energy_gan.files import in_bytes, room
 
 FORMAT = 1  # raise it when images come to be decoded otherwise
 CHUNK = 256  # images
@@ -139,19 +139,12 @@ def _check_space(place: _Place, size: int) -> None:
     if not there.is_dir():
         raise InputError(f"data.cache={place.folder}: {there} is a file, give a folder: data.cache=FOLDER")
     needed = size - (place.part.stat().st_size if place.part.exists() else 0)
-    free = shutil.disk_usage(there).free
+    free = room(there)
     if needed > free:
         raise InputError(
             f"the decoded images need {in_bytes(needed)} and {place.folder.absolute()} has "
             f"{in_bytes(free)} free: make room, or give another place, data.cache=FOLDER"
         )
-
-
-def in_bytes(size: int) -> str:
-    """A size as people read it."""
-    return next(
-        (f"{size / 2**k:.1f} {u}" for k, u in [(30, "GiB"), (20, "MiB")] if size >= 2**k), f"{size} B"
-    )
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Folder(ImageData):
         crop: "centre" keeps the largest central piece of the result's proportions, "none" stretches.
         held_out: the share held out, between 0 and 1; at least one image.
         cache, batch_size, seed, workers, on_error: as in `ImageData`.
+        outside: whether links may lead out of the folder; else one that does is refused.
     """
 
     def __init__(
@@ -46,13 +47,14 @@ class Folder(ImageData):
         seed: int = 0,
         workers: int = 4,
         on_error: OnError = "stop",
+        outside: bool = False,
     ):
         if crop not in ("centre", "none"):
             raise ValueError(f"crop must be centre or none, got {crop}")
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be a share between 0 and 1, both excluded, got {held_out}")
         super().__init__(shape, root, cache, batch_size, seed, workers, on_error)
-        self.crop, self.share = crop, held_out
+        self.crop, self.share, self.outside = crop, held_out, outside
 
     def source(self, split: Split) -> Source:
         if not self.root.is_dir():
@@ -60,7 +62,7 @@ class Folder(ImageData):
                 f"data.root={self.root} is no folder (looked for {self.root.absolute()}): give the folder of "
                 "your images, data.root=FOLDER"
             )
-        names, ignored = find_images(self.root)
+        names, ignored = find_images(self.root, self.outside)
         if len(names) < 3:
             raise InputError(
                 f"data.root={self.root} holds {len(names)} images and {ignored} other files (looked for "
@@ -79,10 +81,18 @@ class Folder(ImageData):
         return source
 
 
-def find_images(root: Path) -> tuple[list[str], int]:
+def find_images(root: Path, outside: bool = False) -> tuple[list[str], int]:
     """Paths of the images below a folder, in natural order (2 before 10), and how many files are none.
 
     A hidden folder counts as one file and is not looked into. Links are followed.
+
+    Args:
+        root: the folder; it may be a link itself.
+        outside: whether links may lead out of it. Whoever made the folder could else have any file read
+            that the user may read.
+
+    Raises:
+        InputError: one does, and must not.
     """
     names, ignored, seen = [], 0, set()
     for path, folders, files in os.walk(root, followlinks=True):
@@ -95,8 +105,20 @@ def find_images(root: Path) -> tuple[list[str], int]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         good = [f for f in files if not f.startswith(".") and f.lower().endswith(ENDINGS)]
         ignored += len(files) - len(good)
+        if not outside:
+            _refuse_outside(root, [here / name for name in [*folders, *good]])
         names += [(here / name).relative_to(root).as_posix() for name in good]
     return sorted(names, key=_natural), ignored
+
+
+def _refuse_outside(root: Path, paths: Iterable[Path]) -> None:
+    for link in filter(Path.is_symlink, paths):
+        target = Path(os.path.realpath(link))  # which does not mind a link to itself
+        if not target.is_relative_to(root.resolve()):
+            raise InputError(
+                f"{link} is a link out of {root}, to {target}, and is not followed: put there what it leads "
+                "to, or, if you mean it, train with data.outside=true"
+            )
 
 
 def _natural(name: str) -> tuple[Any, ...]:

@@ -124,6 +124,11 @@ class Draw(NamedTuple):
             return self.clean.new_full((len(self.latent),), -math.log(len(self.latent)))
         return (self.log_shares - self.log_shares.detach()).log_softmax(0)
 
+    def detached(self) -> "Draw":
+        """The same numbers without the graph that made them."""
+        held = {name: value for name, value in self._asdict().items() if isinstance(value, Tensor)}
+        return self._replace(**{name: value.detach() for name, value in held.items()})
+
     def mean(self, values: Energies) -> Scalar:
         """The mean of a value for each sample: Σ wᵢ vᵢ, with the score-function gradient of the shares."""
         return self.log_weights.exp() @ values

@@ -61,6 +61,11 @@ class EnergyGAN(Method):
         generator_first: the generator moves first (the author's code) or the energy does.
         spread_latents: the latents of a move cover the prior evenly (`Prior.spread`) or are independent.
         same_latents: every move of a step uses the same latents (the author's code) or fresh ones.
+        shared_forward: one forward of the generator for all moves of a step, where else each makes its own
+            from the same latents. Samples and gradients stay the same while the energy moves first, but
+            the generator's own noise, if it has any, is drawn once, and batch norm's running averages
+            advance once. With generator_first the energy learns from the samples of before that move. The
+            graph stays in memory throughout. Needs same_latents and generator_steps=1.
         energy_schedule, generator_schedule, entropy_schedule: factors of the learning rates, see
             `energy_gan.schedules`.
         seed: with the step, it fixes every random number of training.
@@ -92,6 +97,7 @@ class EnergyGAN(Method):
         generator_first: bool = False,
         spread_latents: bool = False,
         same_latents: bool = True,
+        shared_forward: bool = False,
         energy_schedule: Schedule | None = None,
         generator_schedule: Schedule | None = None,
         entropy_schedule: Schedule | None = None,
@@ -124,6 +130,14 @@ class EnergyGAN(Method):
             raise ValueError(f"without a generator the negatives must come from elsewhere, got {name}")
         if likelihood is not None and generator_first:
             raise ValueError("generator_first must be false where a likelihood needs the energy's negatives")
+        if shared_forward and not (generator is not None and same_latents and generator_steps == 1):
+            raise ValueError(
+                "shared_forward=true needs a generator, same_latents=true and generator_steps=1, got "
+                f"{'a' if generator else 'no'} generator, same_latents={str(same_latents).lower()} and "
+                f"generator_steps={generator_steps}"
+            )
+        self.shared_forward = shared_forward
+        self.shared: Draw | None = None  # within a step, where all of its moves share one
         self._check_parts()
 
         by_energy = Player(
@@ -141,10 +155,12 @@ class EnergyGAN(Method):
     def training_step(self, batch: tuple[Points], batch_idx: int) -> None:
         (x,) = batch
         latent = self.latents(x)
+        self.shared = self.generator.draw(latent) if self.shared_forward else None
         for player in self.players:
             for _ in range(player.n_steps):
                 self.descend(player, player.terms(x, latent))
                 latent = latent if self.same_latents else self.latents(x)
+        self.shared = None  # its graph is spent
         self.end_step()
 
     def energy_terms(self, x: Points, latent: Float[Tensor, "N L"] | None) -> Terms:
@@ -167,7 +183,7 @@ class EnergyGAN(Method):
 
     def generator_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
         """KL(P_generator ‖ P_energy) (Eq. 13) and KL(P_energy ‖ P_generator), but for constants."""
-        draw = self.generator.draw(latent)
+        draw = self.generator.draw(latent) if self.shared is None else self.shared
         terms = {}
         if self.energy_weight:
             energies = self.generator_objective(self.energy(self.noised(draw.samples)))
@@ -195,6 +211,8 @@ class EnergyGAN(Method):
     @torch.no_grad()
     def detached_draw(self, latent: Float[Tensor, "N L"] | None) -> Draw | None:
         """The generator's batch for those who do not train it; None without a generator."""
+        if self.shared is not None:
+            return self.shared.detached()
         return self.generator.draw(latent) if self.generator else None
 
     def latents(self, x: Points) -> Float[Tensor, "N L"] | None:

@@ -30,7 +30,7 @@ from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from energy_gan.ppca import PPCAMixture
+from energy_gan.ppca import PPCAMixture, evenly
 
 DETECTORS = (
     "isolation forest",
@@ -200,6 +200,22 @@ def detectors(
     }
     with threadpool_limits(limits=1):
         return {name: -scorers[name]()[which] for name in names}
+
+
+def gaussian_energy(
+    train: Float[Tensor, "N D"], test: Float[Tensor, "M D"], noise: float = 0.0, rank: int = 100
+) -> Float[Tensor, "M"]:
+    """E₀ = −log N(test; μ, C), of a Gaussian of so many axes, of the points trained on with noise.
+
+    Simple points have a low energy whether they are like the others or not: less ink, fewer surprises. E₀
+    knows this much and no more, and E − ½ E₀ less of it.
+
+    Reference: Likelihood Ratios for Out-of-Distribution Detection (Ren et al., 2019),
+    https://arxiv.org/abs/1906.02845, for E − E₀.
+    """
+    found = PPCAMixture.fit(evenly(train), 1, min(rank, train.shape[1] - 1))
+    gaussian = PPCAMixture(found.weights, found.means, found.factors, found.noise + noise**2)
+    return -torch.cat([gaussian.log_prob(part) for part in test.split(BATCH)])
 
 
 def _mixture(x: Float[np.ndarray, "N D"], seed: int) -> PPCAMixture:

@@ -6,9 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.cluster import KMeans
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -39,6 +36,10 @@ def two_sample_test(
     Args:
         most: points of each set that are looked at, the first so many.
     """
+    from sklearn.cluster import KMeans  # a second, which a training's start need not wait
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+
     if not (a.isfinite().all() and b.isfinite().all()):
         return TwoSampleTest(1.0, 0.0, 1.0)
     n = min(len(a), len(b), most)

@@ -52,20 +52,6 @@ class Bare(EnergyGAN):
         pass
 
 
-class SharedForward(Bare):
-    """One forward of the generator for both moves. Another algorithm: batch norm's averages advance once, and
-    the player who moves second sees the samples of before the first move.
-    """
-
-    def training_step(self, batch: tuple[Tensor], batch_idx: int) -> None:
-        drawn = self.generator.draw(self.latents(batch[0]))
-        self.generator.draw = lambda latent: drawn
-        try:
-            super().training_step(batch, batch_idx)
-        finally:
-            del self.generator.draw
-
-
 def config_of(name: str, *overrides: str) -> Config:
     return compose([*PAIRS[name], "method=kim_bengio", *overrides])
 
@@ -79,11 +65,11 @@ def data_of(config: Config) -> DataModule:
     return data
 
 
-def method_of(config: Config, kind: type[EnergyGAN] = Bare) -> EnergyGAN:
-    """The project's method with first weights that are the same for all kinds."""
+def method_of(config: Config) -> EnergyGAN:
+    """The project's method, always with the same first weights."""
     torch.manual_seed(0)
     method = build(config["method"], "method").train().to(DEVICE)
-    method.__class__ = kind
+    method.__class__ = Bare
     return method
 
 

@@ -1,10 +1,12 @@
 """From the command to the first step, and to the answers that need none, in processes of their own.
 
 Seconds on the clock here, which is what a user waits for; the CPU time of each beside it tells how much other
-processes took. The first run of each is not counted: caches are warm.
+processes took. The first run of each is not counted: caches are warm, that of Python's byte code too, which
+lies in a folder of its own here, because some environments forbid Python to write it beside the code.
 """
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 
 from timing import Row
 
@@ -25,19 +28,21 @@ import json, sys, time
 marks = []
 def mark(name): marks.append((name, time.time()))
 from energy_gan.compose import compose
-import energy_gan.cli.train
+from energy_gan.cli.train import quick_start
 mark("import of the door")
 compose(sys.argv[1:])
 config = compose(sys.argv[1:])
 mark("config, twice")
-import torch
-mark("import of torch")
-import lightning
-mark("import of Lightning")
-from energy_gan.cli.summary import summary
-from energy_gan.run import Run
-mark("import of the rest")
-run = Run(config)
+with quick_start(config):
+    mark("import of W&B")
+    import torch
+    mark("import of torch")
+    import lightning
+    mark("import of Lightning")
+    from energy_gan.cli.summary import summary
+    from energy_gan.run import Run
+    mark("import of the rest")
+    run = Run(config)
 mark("data, networks, trackers built")
 class First(lightning.Callback):
     def on_train_batch_end(self, trainer, *_):
@@ -61,11 +66,21 @@ def rows(rounds: int) -> list[Row]:
     return [first, *(_answer(what, arguments, rounds) for what, arguments in answers.items())]
 
 
+@cache
+def _byte_code() -> tempfile.TemporaryDirectory:
+    """A folder for it that lives as long as this process."""
+    return tempfile.TemporaryDirectory()
+
+
 def _run(arguments: Sequence[str]) -> tuple[float, float, float, str]:
     """When it started, its seconds on the clock and of CPU time, and what it printed."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = _byte_code().name
     with tempfile.TemporaryDirectory() as folder:
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
-        done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        )
         wall, after = time.time() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return start, wall, cpu, done.stdout or done.stderr

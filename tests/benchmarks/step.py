@@ -1,7 +1,7 @@
 """The step: the project's beside the straightforward one, and beside the machine's own peak."""
 
 import machine
-from pairs import PAIRS, Bare, SharedForward, batches, by_hand, config_of, data_of, method_of
+from pairs import PAIRS, batches, by_hand, config_of, data_of, method_of
 from timing import Row, interleave, median, operations, ratio, repeat, spread
 
 STEPS = {"2D": 60, "MNIST": 5, "64×64": 1}  # in a round
@@ -18,7 +18,7 @@ def _of_pair(name: str, rounds: int) -> list[Row]:
     config, n = config_of(name), STEPS[name]
     x = next(batches(data_of(config)))
     steps = by_hand(config)
-    ours, shared = (method_of(config, kind) for kind in (Bare, SharedForward))
+    ours, shared = method_of(config), method_of(config_of(name, "method.shared_forward=true"))
     work = {
         "straightforward": lambda: steps.step(x, ours.latents(x)),
         "ours": lambda: ours.training_step((x,), 0),
@@ -46,8 +46,8 @@ def _of_pair(name: str, rounds: int) -> list[Row]:
     return [
         Row(f"{name}: step / straightforward step", ratio(times, "ours", "straightforward"), "at most",
             MOST[name], f"batch of {len(x)}; {note('ours')}"),
-        Row(f"{name}: with one generator forward for both / straightforward", ratio(times, "shared",
-            "straightforward"), "at most", MOST_SHARED[name], f"not in the project yet; {note('shared')}"),
+        Row(f"{name}: with `method.shared_forward=true` / straightforward step", ratio(times, "shared",
+            "straightforward"), "at most", MOST_SHARED[name], note("shared")),
         Row(f"{name}: share of the machine's float32 peak in the step", share,
             "at least" if least else "stated", least,
             f"peak {sorted(per_second)[rounds // 2] / 1e9:.0f} GFLOP/s, a {kind} of the same rounds"),

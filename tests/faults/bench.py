@@ -3,42 +3,66 @@
 What fails is listed below the table with what came instead; the exit status is then 1.
 """
 
+import argparse
 import os
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process that forks has no threads
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import torch
-from faults import damage, kills, overrides, pictures, planted
+from faults import damage, hours, kills, overrides, pictures, planted
 
 torch.set_num_threads(1)
-KINDS = {
-    "kills": lambda: kills.kills(13),
-    "writing": kills.while_writing,
-    "cache": lambda: kills.cache_kills(11),
-    "planted": planted.planted,
-    "pictures": pictures.pictures,
-    "overrides": lambda: overrides.fuzzed(1000),
-    "disk": damage.full_disk,
-    "files": damage.damaged,
-    "strangers": damage.strangers,
+KINDS = {  # by name: what it does, and the function
+    "kills": ("SIGKILL at 39 moments of training, then the same command", lambda _: kills.kills(13)),
+    "writing": ("SIGKILL while a checkpoint is written", lambda _: kills.while_writing()),
+    "cache": (
+        "SIGKILL while images are decoded; two processes that decode the same",
+        lambda _: chain(kills.cache_kills(11), kills.cache_together(4)),
+    ),
+    "planted": ("nan and infinity planted; finite divergence", lambda _: planted.planted()),
+    "pictures": ("damaged pictures, and links that lead outside", lambda _: pictures.pictures()),
+    "overrides": ("1,000 made-up commands", lambda _: overrides.fuzzed(1000)),
+    "disk": ("a full disk", lambda _: damage.full_disk()),
+    "files": ("checkpoints, configs and tables cut or flipped", lambda _: damage.damaged()),
+    "strangers": ("checkpoints and configs that would run code", lambda _: damage.strangers()),
+    "hours": (
+        "only by its name: five hours of the plane's default run, compressed, or --minutes of it: whether "
+        "memory and open files grow",
+        lambda given: hours.hours(given.hours, given.minutes),
+    ),
 }
 
 
-def main() -> None:
-    chosen = sys.argv[1:] or list(KINDS)
-    if unknown := [name for name in chosen if name not in KINDS]:
+def arguments() -> argparse.Namespace:
+    listed = "\n".join(f"  {name:10} {what}" for name, (what, _) in KINDS.items())
+    parser = argparse.ArgumentParser(
+        description=f"{__doc__}\nkinds, all but hours by default:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kinds", nargs="*", metavar="KIND")
+    parser.add_argument("--hours", type=float, default=5.0, help="of hours: how many's worth of steps")
+    parser.add_argument("--minutes", type=float, help="of hours: for so long instead")
+    given = parser.parse_args()
+    if unknown := [name for name in given.kinds if name not in KINDS]:
         sys.exit(f"error: {unknown[0]} is no kind of fault: choose of {', '.join(KINDS)}")
+    return given
+
+
+def main() -> None:
+    given = arguments()
+    chosen = given.kinds or [name for name in KINDS if name != "hours"]
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="faults_") as folder:
         os.chdir(folder)
         for name in chosen:
             start = time.monotonic()
-            for outcome in KINDS[name]():
+            for outcome in KINDS[name][1](given):
                 outcomes.append(outcome)
                 if not outcome.survived:
                     print(f"LOST {outcome.kind}: {outcome.case}: {outcome.said}", flush=True)

@@ -15,11 +15,10 @@ from energy_gan.data import cache
 from energy_gan.data.source import Source
 
 STEPS, EVERY = 60, 5
+BUILT = 7  # exit status
 SHAPE = (3, 8, 8)
 AVERAGE = "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.9}"
 CHAINS = ["method.negatives.chains=64", "method.negatives.moved=32", "method.negatives.n_steps=2"]
-REPORT = ["callbacks.report.every_n_steps=20", "callbacks.report.draw_every_n_steps=1000"]
-REPORT += ["callbacks.report.n_samples=300", "callbacks.report.n_samples_during=300", "logger.wandb=null"]
 RUNS = {
     "kim_bengio, averaged": ["data=eight_gaussians", "method=kim_bengio", *FEW, *QUICK, AVERAGE],
     "aligned_chains": [
@@ -140,6 +139,37 @@ def _die(moment: str, command: list[str]) -> None:
 def decode(folder: Path) -> np.ndarray:
     """The decoded images of `Noise`."""
     return np.array(cache.decode_once(Noise(), folder, SHAPE).images)
+
+
+def cache_together(n: int, processes: int = 2) -> Iterator[Outcome]:
+    """Several processes decode the same at once: all read the same whole array, and one has built it."""
+    whole = decode(fresh("whole"))
+    for k in range(n):
+        cut, gate = fresh("cut").absolute(), os.pipe()
+        children = [_decoding(cut, gate) for _ in range(processes)]
+        os.close(gate[0])
+        os.close(gate[1])  # all begin now
+        ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        good = sorted(ended) == [0] * (processes - 1) + [BUILT] and np.array_equal(whole, decode(cut))
+        good = good and not list(cut.glob("*.part*")) and not list(cut.glob("*.journal"))
+        yield Outcome("decoding at once", f"{k + 1}", good, f"statuses {ended}, {sorted(cut.iterdir())}")
+
+
+def _decoding(folder: Path, gate: tuple[int, int]) -> int:
+    """A process that decodes once the gate is closed; its status is 0, or BUILT if it was the builder."""
+    child = os.fork()
+    if child:
+        return child
+    status = 99
+    try:
+        os.close(gate[1])
+        os.read(gate[0], 1)
+        decoded = cache.decode_once(Noise(), folder, SHAPE)
+        expected = [np.random.default_rng(i).integers(0, 256, SHAPE, np.uint8) for i in range(len(Noise()))]
+        if np.array_equal(decoded.images, expected):
+            status = BUILT if decoded.built else 0
+    finally:
+        os._exit(status)
 
 
 def cache_kills(n: int, seed: int = 0) -> Iterator[Outcome]:

@@ -50,11 +50,22 @@ def pictures(n_flips: int = 10, seed: int = 0) -> Iterator[Outcome]:
         "a folder called x.png": lambda path: path.mkdir(),
         "a link to nowhere": lambda path: path.symlink_to("nowhere"),
         "a link to itself": lambda path: path.symlink_to(path.name),
-        "a link out of the folder": lambda path: path.symlink_to("/etc/passwd"),
     }.items():
         folder = _good()
         make(folder / "x.png")
         yield Outcome("image", case, *_read(folder))
+    elsewhere = fresh("elsewhere")
+    (elsewhere / "secret.png").write_bytes(encoded("PNG"))
+    for case, name, target in (
+        ("an image", "x.png", "../elsewhere/secret.png"),
+        ("a folder", "x", "../elsewhere"),
+        ("no image", "x.png", "/etc/passwd"),
+        ("a link out", "x.png", "y"),
+    ):
+        folder = _good()
+        (folder / "y").symlink_to("../elsewhere/secret.png")
+        (folder / name).symlink_to(target)
+        yield Outcome("link out of the folder", f"to {case}", *_refused(folder))
 
 
 def _good() -> Path:
@@ -88,6 +99,20 @@ def _read(folder: Path) -> tuple[bool, str]:
     n = len(data.points) + len(data.held_out)
     good = n == 6 if stops else n in (6, 7)
     return good, f"{n} images; {stops}"
+
+
+def _refused(folder: Path) -> tuple[bool, str]:
+    """One line that names the link, whatever on_error says, and nothing decoded."""
+    for how in ("stop", "skip"):
+        shutil.rmtree("cache", ignore_errors=True)
+        try:
+            Folder(str(folder), SHAPE, cache="cache", batch_size=2, workers=0, on_error=how).setup()
+        except InputError as error:
+            if "is a link out of images" not in str(error) or "\n" in str(error) or Path("cache").exists():
+                return False, str(error)
+        else:
+            return False, "it was read"
+    return True, ""
 
 
 def _huge(size: int) -> bytes:
