@@ -330,3 +330,21 @@ def test_muon_with_adam_is_muon_and_adam():
     assert equal(weights(ours), weights(theirs))
     with pytest.raises(ValueError, match="lr and adam_lr must be positive"):
         MuonWithAdam(ours.parameters(), lr=-1.0)
+
+
+def test_an_energy_that_moves_in_every_third_step_rests_in_between():
+    method, moved = small_method(energy_every=3), []
+    before = [w.clone() for w in method.energy.parameters()]
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            now = [w.clone() for w in method.energy.parameters()]
+            moved.append(any(not torch.equal(a, b) for a, b in zip(before, now, strict=True)))
+            before[:] = now
+
+    generator = [w.clone() for w in method.generator.parameters()]
+    fit(method, 7, callbacks=[Watch()])
+    assert moved == [True, False, False, True, False, False, True]
+    assert not torch.equal(generator[0], next(method.generator.parameters()))
+    with pytest.raises(ValueError, match="energy_every must be at least 1, got 0"):
+        small_method(energy_every=0)

@@ -51,7 +51,8 @@ class Player:
         terms: the named terms of its loss.
         make_optimizer: applied to the weights.
         schedule: the factor of the learning rates by progress; 1 throughout if None.
-        n_steps: moves in each training step, at least 1.
+        n_steps: moves in each training step that it moves in, at least 1.
+        every: training steps from one of these to the next, at least 1.
     """
 
     name: str
@@ -60,10 +61,12 @@ class Player:
     make_optimizer: MakeOptimizer | None
     schedule: Schedule | None = None
     n_steps: int = 1
+    every: int = 1
 
     def __post_init__(self):
-        if self.n_steps < 1:
-            raise ValueError(f"{self.name}_steps must be at least 1, got {self.n_steps}")
+        for name, value in (("steps", self.n_steps), ("every", self.every)):
+            if value < 1:
+                raise ValueError(f"{self.name}_{name} must be at least 1, got {value}")
         self.parameters = [p for p in self.part.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError(f"the {self.name} has no weights to train")

@@ -58,6 +58,8 @@ class EnergyGAN(Method):
         likelihood: estimates E[log q(y)], y ~ P_energy; None leaves the term out.
         likelihood_weight: of that in the generator's loss, not negative.
         energy_steps, generator_steps, entropy_steps: moves of each in one training step.
+        energy_every: training steps from one in which the energy moves to the next; 1 where the likelihood
+            needs its negatives. Choose a divisor of log_every_n_steps, or its values are logged less often.
         generator_first: the generator moves first (the author's code) or the energy does.
         spread_latents: the latents of a move cover the prior evenly (`Prior.spread`) or are independent.
         same_latents: every move of a step uses the same latents (the author's code) or fresh ones.
@@ -94,6 +96,7 @@ class EnergyGAN(Method):
         energy_steps: int = 1,
         generator_steps: int = 1,
         entropy_steps: int = 1,
+        energy_every: int = 1,
         generator_first: bool = False,
         spread_latents: bool = False,
         same_latents: bool = True,
@@ -130,6 +133,8 @@ class EnergyGAN(Method):
             raise ValueError(f"without a generator the negatives must come from elsewhere, got {name}")
         if likelihood is not None and generator_first:
             raise ValueError("generator_first must be false where a likelihood needs the energy's negatives")
+        if likelihood is not None and energy_every > 1:
+            raise ValueError(f"energy_every must be 1 where there is a likelihood, got {energy_every}")
         if shared_forward and not (generator is not None and same_latents and generator_steps == 1):
             raise ValueError(
                 "shared_forward=true needs a generator, same_latents=true and generator_steps=1, got "
@@ -140,9 +145,8 @@ class EnergyGAN(Method):
         self.shared: Draw | None = None  # within a step, where all of its moves share one
         self._check_parts()
 
-        by_energy = Player(
-            "energy", energy, self.energy_terms, energy_optimizer, energy_schedule, energy_steps
-        )
+        learn = (energy_optimizer, energy_schedule, energy_steps, energy_every)
+        by_energy = Player("energy", energy, self.energy_terms, *learn)
         side = []  # of the generator: what its entropy learns, and itself
         if entropy is not None and any(p.requires_grad for p in entropy.parameters()):
             learn = (entropy_optimizer, entropy_schedule, entropy_steps)
@@ -157,6 +161,9 @@ class EnergyGAN(Method):
         latent = self.latents(x)
         self.shared = self.generator.draw(latent) if self.shared_forward else None
         for player in self.players:
+            if player.every > 1 and self.step % player.every:
+                self.last_negatives = None  # those of another step are no business of this one
+                continue
             for _ in range(player.n_steps):
                 self.descend(player, player.terms(x, latent))
                 latent = latent if self.same_latents else self.latents(x)
