@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from energy_gan.build import build, check
-from energy_gan.callbacks.drawing import tile
+from energy_gan.callbacks.drawing import curves, tile
 from energy_gan.compose import compose
 from energy_gan.energies.conv import ConvFeatures
 from energy_gan.energies.experts import LinearExperts, ProductOfExperts
@@ -172,3 +172,11 @@ def test_tiles_lie_row_by_row():
     assert tiled[3, 3, 1] == np.float32(4 / 5)
     assert (tiled[2] == 1).all()
     assert (tiled[3:, 6:] == 1).all()
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 7, 8])
+def test_curves_have_a_panel_for_each_number_and_no_other(n):
+    names = [f"number_{i}" for i in range(n)]
+    history = [{"step": step, **dict.fromkeys(names, float(step))} for step in (1, 2)]
+    panels = curves({"run": history}, [*names, "absent"]).axes
+    assert [axes.get_title() for axes in panels if axes.get_visible()] == names

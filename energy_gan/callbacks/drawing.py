@@ -83,7 +83,7 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], names: Seque
     rows = -(-len(names) // columns) or 1
     figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, name in zip(panels, names, strict=False):
+    for name, axes in zip(names, panels, strict=False):  # in this order, or zip takes a panel too many
         for number, (run, history) in enumerate(runs.items()):
             pairs = np.array([(row["step"], row[name]) for row in history if name in row]).reshape(-1, 2)
             axes.plot(*pairs.T, marker=".", linewidth=1.2, color=f"C{number}", label=run)

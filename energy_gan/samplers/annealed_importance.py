@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
 from energy_gan.samplers.base import Energy, adapt, init, normal_like
 from energy_gan.samplers.mala import MALA
@@ -89,7 +90,9 @@ def anneal(
     x = start if reverse else base.sample(len(start), rng)
     order = betas[::-1] if reverse else betas
     log_weights, step_size, acceptance, kernel = x.new_zeros(len(x)), 0.05, 0.0, MALA()
-    for before, after in pairwise(order):
+    for before, after in tqdm(
+        pairwise(order), "annealing", n_temperatures, leave=False, delay=5, disable=None
+    ):
         state = init(at(after), x)
         with torch.no_grad():
             # E_β is linear in β: the change of energy is (β' − β)(E − E_0)
