@@ -57,8 +57,8 @@ def _check(node: Any, key: str, trust: Sequence[str]) -> None:
             _check(value, f"{key}.{name}", trust)
     elif isinstance(node, dict):
         _check_call(node, key, trust)
-    elif node is not None:  # null takes a part out
-        raise InputError(f"{key}={node!r} is unknown: it belongs to no part of the config, leave it out")
+    elif node is not None:  # null takes a part out; the value may be a secret
+        raise InputError(f"{key} is unknown: it belongs to no part of the config, leave it out")
 
 
 def _check_call(node: Config, key: str, trust: Sequence[str]) -> None:

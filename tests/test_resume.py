@@ -241,8 +241,9 @@ def test_the_key_of_wandb_gets_into_no_file(open_door, monkeypatch, tmp_path):
     assert CANARY not in output + errors
 
 
-def test_a_key_on_the_command_line_is_refused_and_not_repeated(open_door):
-    status, _, errors = open_door("train", f"logger.wandb.api_key={CANARY}", "run_dir=run")
+@pytest.mark.parametrize("key", ["logger.wandb.api_key", "+logger.wandb.api_key", "+api_key"])
+def test_a_key_on_the_command_line_is_refused_and_not_repeated(key, open_door):
+    status, _, errors = open_door("train", f"{key}={CANARY}", "run_dir=run")
     assert status == 2
     assert re.fullmatch(r"error: .*api_key.*\n", errors)
     assert CANARY not in errors
