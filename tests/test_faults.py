@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import shutil
+import warnings
 from itertools import islice
 from pathlib import Path
 
@@ -236,3 +237,12 @@ def test_between_the_looks_nothing_is_computed(monkeypatch):
 def test_impossible_settings_are_refused_at_construction(settings, message):
     with pytest.raises(ValueError, match=message):
         StopDivergence(**settings)
+
+
+def test_layers_of_no_size_are_one_line_without_torch_s_warning():
+    config = compose(["data=digits", "method=gan", "method.energy.features.shape=[0]", "run_dir=run"])
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(InputError, match="the values do not go together"):
+            Run(config)
+    assert not [w for w in seen if "zero-element" in str(w.message)]
