@@ -25,7 +25,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from energy_gan.compose import Config
+from energy_gan.compose import PLURAL, Config
 from energy_gan.errors import InputError
 from energy_gan.model import Model
 
@@ -46,6 +46,16 @@ def check(config: Config, trust: Sequence[str] = ()) -> None:
     for key, value in config.items():
         if key not in WITHOUT_TARGET:
             _check(value, key, trust)
+    for group in PLURAL:
+        parts = config.get(group) or {}
+        if not isinstance(parts, dict):
+            raise InputError(f"{group} is of the wrong type: expected parts by name, got {parts!r}")
+        for name, part in parts.items():
+            if part is not None and "_target_" not in part:
+                raise InputError(
+                    f"{group}.{name} has no _target_, so nothing can be made of it: leave it out, "
+                    f"{group}.{name}=null, or give all of it"
+                )
 
 
 def _check(node: Any, key: str, trust: Sequence[str]) -> None:

@@ -130,6 +130,10 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["callbacks.report.n_samples=3"], "callbacks.report: n_samples must be at least 1000, got 3"),
         (["+experts=3"], "experts is unknown: it belongs to no part of the config"),
         (["+callbacks.progres=3"], "callbacks.progres is unknown"),
+        (
+            ["callbacks.report=null", "++callbacks.report.seed={_target_: torch.nn.ReLU}"],
+            "report has no _tar",
+        ),
         (["trainer.max_steps=0"], "trainer.max_steps=0 trains nothing: give at least 1"),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed is not supported: give bf16-mixed"),
         (["trainer=gpu"], "trainer: .*(No supported gpu backend|CUDAAccelerator)"),
