@@ -50,6 +50,8 @@ class Run:
         self.config, self.folder, self.parts = config, Path(config["run_dir"]), parts
         if config.get("threads"):
             torch.set_num_threads(config["threads"])
+        # Adam's averages of a dead unit shrink below 1e-38 and stay there, where a CPU is many times slower
+        torch.set_flush_denormal(True)
         self._make_trainer()
         self.data: DataModule = data or build(config["data"], "data")
         self.data.setup()

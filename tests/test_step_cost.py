@@ -24,6 +24,7 @@ from energy_gan.generators.dcgan import ConvGenerator
 from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.methods.energy_gan import EnergyGAN
 from energy_gan.objectives import zero_centred_penalty
+from energy_gan.run import Run
 
 BATCH = 16
 ADAGRAD = partial(torch.optim.Adagrad, lr=0.01, fused=True)
@@ -332,3 +333,18 @@ def test_backward_passes_that_nobody_listens_to_go_to_torch_alone(precision, tmp
 def test_a_step_on_the_gate_reads_what_it_logs(tmp_path):
     """The detector sees the waits that are meant to be there."""
     assert "_local_scalar_dense" in waits_in("kim_bengio", 3, tmp_path)
+
+
+def test_the_averages_of_a_dead_unit_end_at_zero(tmp_path):
+    def averages():
+        weight = torch.nn.Parameter(torch.ones(8))
+        optimizer = torch.optim.Adam([weight], lr=1e-3, betas=(0.5, 0.9))
+        for step in range(1000):
+            weight.grad = torch.full((8,), 1.0 if step == 0 else 0.0)
+            optimizer.step()
+        return optimizer.state[weight]["exp_avg_sq"]
+
+    torch.set_flush_denormal(False)
+    assert averages().min() > 0  # and slow to reckon with
+    Run(compose(["data=four_spin", f"run_dir='{tmp_path}/run'"]))
+    assert averages().max() == 0
