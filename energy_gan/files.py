@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from energy_gan.errors import InputError
+
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """`write` fills a temporary file beside `path`, which then takes its place at once, on the disk itself.
@@ -42,6 +44,16 @@ def room(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def require_room(what: str, needed: int, place: Path, remedy: str) -> None:
+    """InputError unless so many bytes are free where this file or folder is, or would be made."""
+    free = room(place)
+    if needed > free:
+        raise InputError(
+            f"{what} need {in_bytes(needed)} and {place.absolute()} has {in_bytes(free)} free: make room, or "
+            f"{remedy}"
+        )
+
+
 def in_bytes(size: int) -> str:
     """A size as people read it."""
     return next(
@@ -50,8 +62,8 @@ def in_bytes(size: int) -> str:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold a file or a folder for this process alone; BlockingIOError if another one does.
+def held(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a file or a folder for this process alone; InputError, the refusal, if another one does.
 
     The lock dies with its owner. A file system without locks has none.
     """
@@ -59,8 +71,8 @@ def held(path: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
+        except BlockingIOError as error:
+            raise InputError(refusal) from error
         except OSError:
             pass
         yield

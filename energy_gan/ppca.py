@@ -135,6 +135,10 @@ class PPCAMixture:
         mixture = type(self)(*(p.double() for p in (self.weights, self.means, self.factors, self.noise)))
         return torch.cat([mixture._joint(part.double()).logsumexp(1) for part in x.split(ROWS)])
 
+    def noised(self, variance: float) -> "PPCAMixture":
+        """The law of its points with independent noise N(0, variance) added to each number."""
+        return type(self)(self.weights, self.means, self.factors, self.noise + variance)
+
     def sample(self, n: int, rng: torch.Generator | None = None) -> Float[Tensor, "n D"]:
         _, dim, rank = self.factors.shape
         chosen = torch.multinomial(self.weights.cpu().double(), n, replacement=True, generator=rng)

@@ -6,7 +6,7 @@ import secrets
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -214,14 +214,8 @@ class Run:
         if "checkpoint" not in self.callbacks or not self.trainer.is_global_zero:
             yield  # nothing is written, or the first process holds the lock
             return
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(held(self.folder))
-            except BlockingIOError as error:
-                raise InputError(
-                    f"another process trains in {self.folder} at this moment: wait for its end, or give "
-                    "another run_dir"
-                ) from error
+        refusal = f"another process trains in {self.folder} now: wait for its end, or give another run_dir"
+        with held(self.folder, refusal):
             yield
 
 

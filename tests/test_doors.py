@@ -307,7 +307,7 @@ def cut(path):
         (["sample", "run", "--out", "samples.xls"], "OUT=samples.xls has an unknown ending"),
         (["sample", "run", "--out", "no/samples.csv"], "the folder no does not exist"),
         (["sample", "run", "--n", "0"], "at least 1 sample must be asked for, got 0"),
-        (["sample", "run", "--n", "99999999999"], "99999999999 samples do not fit on the disk"),
+        (["sample", "run", "--n", "99999999999"], "99999999999 samples need 745.1 GiB"),
         (["sample", "run", "--n", "many"], "invalid int value: 'many'"),
         (["sample"], "the following arguments are required: RUN"),
         (["sample", "cut.ckpt"], "cut.ckpt cannot be read, it is damaged or no checkpoint"),

@@ -204,7 +204,7 @@ def test_a_run_needs_room_for_its_checkpoints_before_anything_is_written(given, 
     shutil.rmtree("run")
     free(monkeypatch, 3 * 0.85 * size)  # two are kept, a third is there for a moment
     with pytest.raises(
-        InputError, match=r"the checkpoints need .*\(3 of .*\) and .* has .* free: make room, give"
+        InputError, match=r"3 checkpoints of .* need .* and .* has .* free: make room, or give"
     ):
         planted.started(*given)
     assert not list(Path().iterdir())

@@ -12,7 +12,7 @@ from PIL import Image
 import energy_gan.model
 from energy_gan import load
 from energy_gan.build import build
-from energy_gan.cli import sample
+from energy_gan.cli import sample, tables
 from energy_gan.compose import compose
 from energy_gan.model import Model
 
@@ -112,10 +112,15 @@ def blocks_alive(monkeypatch, small_blocks):
     return counts
 
 
+def write_table(out, model, blocks, n):
+    arrays = (block.numpy() for block in blocks)
+    tables.write_table(out, arrays, (n, *model.method.shape), model.columns)
+
+
 @pytest.mark.parametrize("ending", [".npy", ".csv", ".parquet"])
 def test_a_table_streams_to_disk(noisy, ending, blocks_alive):
     n, out = 5 * BLOCK + 7, Path(f"samples{ending}")
-    sample.write_blocks(out, noisy.sample_blocks(n, 2), n, noisy)
+    write_table(out, noisy, noisy.sample_blocks(n, 2), n)
     assert len(blocks_alive) == 6
     assert max(blocks_alive) <= 2
     assert list(Path().iterdir()) == [out]
@@ -128,7 +133,7 @@ def test_a_table_streams_to_disk(noisy, ending, blocks_alive):
 
 
 def test_an_array_has_the_shape_of_the_images(pictures, small_blocks):
-    sample.write_blocks(Path("images.npy"), pictures.sample_blocks(BLOCK + 1), BLOCK + 1, pictures)
+    write_table(Path("images.npy"), pictures, pictures.sample_blocks(BLOCK + 1), BLOCK + 1)
     assert np.array_equal(np.load("images.npy"), pictures.sample(BLOCK + 1).numpy())
 
 
@@ -160,7 +165,7 @@ def test_a_stream_that_breaks_leaves_nothing(pictures, out, small_blocks):
 
     def write():
         if "." in out:
-            sample.write_blocks(Path(out), breaks(), 3 * BLOCK, pictures)
+            write_table(Path(out), pictures, breaks(), 3 * BLOCK)
         else:
             sample.write_pictures(Path(out), breaks(), 3 * BLOCK)
 
@@ -172,8 +177,6 @@ def test_a_stream_that_breaks_leaves_nothing(pictures, out, small_blocks):
 def test_what_the_disk_has_no_room_for_is_not_begun(open_door, finished_run):
     status, _, errors = open_door("sample", finished_run, "--n", 10**13, "--out", "samples.npy")
     assert status == 2
-    assert errors.startswith(
-        f"error: {10**13} samples do not fit on the disk: OUT=samples.npy takes 74505.8 GiB"
-    )
+    assert errors.startswith(f"error: {10**13} samples need 74505.8 GiB and")
     assert len(errors.splitlines()) == 1
     assert list(Path().iterdir()) == []

@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from energy_gan.errors import InputError
-from energy_gan.files import in_bytes, room, write_atomically
+from energy_gan.files import in_bytes, require_room, write_atomically
 from energy_gan.methods.base import Method
 
 TOGETHER = 10  # steps after which several processes ask each other whether to end
@@ -80,13 +80,8 @@ class SaveCheckpoints(Checkpoint):
         groups = [group for player in method.players for group in player.optimizer.param_groups]
         size += sum(w.nbytes * (1 + ("betas" in group)) for group in groups for w in group["params"])
         more = self.keep + 1 - min(self.keep, len(list(self.folder.glob("step_*.ckpt"))))
-        needed, free = more * size, room(self.folder)
-        if needed > free:
-            raise InputError(
-                f"the checkpoints need {in_bytes(needed)} ({more} of {in_bytes(size)}) and "
-                f"{self.folder.absolute()} has {in_bytes(free)} free: make room, give another "
-                "run_dir=FOLDER, or keep fewer, callbacks.checkpoint.keep=1"
-            )
+        remedy = "give another run_dir=FOLDER, or keep fewer, callbacks.checkpoint.keep=1"
+        require_room(f"{more} checkpoints of {in_bytes(size)}", more * size, self.folder, remedy)
 
     def setup(self, trainer: Trainer, pl_module: Method, stage: str) -> None:
         trainer.strategy.checkpoint_io = WholeFiles()

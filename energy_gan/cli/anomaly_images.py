@@ -199,12 +199,12 @@ def facts_of(data) -> dict[str, Any]:
 def score(run: Path, data, trust: Sequence[str] = ()) -> dict[str, dict[str, dict[str, float]]]:
     """The numbers of a run in both tests: by its energy, the norm of its gradient, a density's excess."""
     from energy_gan.build import load
-    from energy_gan.energies.mixture import MixtureBase
+    from energy_gan.energies.mixture import base_of
     from energy_gan.metrics.anomaly import gaussian_energy
 
     model = load(run, trust)
     scores = scores_of(run, model, data.pixels(data.test))
-    if isinstance(getattr(model.method.energy, "quadratic", None), MixtureBase):  # a density, in nats
+    if base_of(model.method.energy) is not None:  # a density, in nats
         train, test = (data.standardise(x).flatten(1) for x in (data.points, data.test))
         scores["E − ½ E₀"] = scores["E"] - gaussian_energy(train, test, model.data_noise).numpy() / 2
     return {name: both(values, data.test_labels.numpy()) for name, values in scores.items()}

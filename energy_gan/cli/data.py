@@ -35,7 +35,7 @@ def main() -> None:
 
 def summary(name: str, data) -> str:
     """What there is of each split, where, and what was left out."""
-    from energy_gan.data.cache import in_bytes
+    from energy_gan.files import in_bytes
 
     lines = [f"{name}, images of shape {'×'.join(map(str, data.shape))}"]
     for split, decoded in data.decoded.items():

@@ -59,7 +59,7 @@ def draw(density, n: int, seed: int, out: Path) -> int:
     from energy_gan.randomness import random_generator
 
     points = density.sample(n, random_generator(seed)).numpy()
-    write_table(out, points, [f"x{i}" for i in range(points.shape[1])])
+    write_table(out, [points], points.shape, [f"x{i}" for i in range(points.shape[1])])
     return len(points)
 
 

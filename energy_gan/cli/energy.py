@@ -55,7 +55,8 @@ def score_points(model, given: argparse.Namespace) -> None:
             )
         columns["energy_versus"] = np.broadcast_to(model.energy(y).numpy(), len(x))
         columns["log_relative_probability"] = columns["energy_versus"] - columns["energy"]
-    write_table(given.out, np.stack(list(columns.values()), axis=1), list(columns))
+    values = np.stack(list(columns.values()), axis=1)
+    write_table(given.out, [values], values.shape, list(columns))
     print(f"{', '.join(columns)} of {len(x)} rows -> {given.out}")
 
 

@@ -12,15 +12,15 @@ With `--sampler mala` chains first walk in the generator's latent space towards 
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import WRITERS, check_writable
+from energy_gan.cli.tables import WRITERS, check_writable, write_table
 from energy_gan.cli.train import only_trust
 from energy_gan.errors import InputError
-from energy_gan.files import in_bytes, room, write_atomically
+from energy_gan.files import require_room
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,8 @@ def main() -> None:
     elif out.suffix == "":
         write_pictures(out, blocks, n)
     else:
-        write_blocks(out, blocks, n, model)
+        arrays = (block.numpy() for block in blocks)
+        write_table(out, arrays, (n, *model.method.shape), model.columns)
     print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
 
 
@@ -114,53 +115,8 @@ def check_space(out: Path, n: int, numbers: int) -> None:
 
     4 bytes a number are what .npy takes; digits take more, a compressed picture or table may take less.
     """
-    needed, free = 4 * n * numbers, room(out)
-    if out.suffix in (".npy", ".csv") and needed > free:
-        raise InputError(
-            f"{n} samples do not fit on the disk: OUT={out} takes {in_bytes(needed)} or more and "
-            f"{in_bytes(free)} are free; draw fewer"
-        )
-
-
-def write_blocks(out: Path, blocks: Iterable["Tensor"], n: int, model: "Model") -> None:
-    """All n samples in one file, .npy, .csv or .parquet, of which one block is in memory at a time.
-
-    An array has a sample's own shape, a table a column for each of its numbers.
-    """
-    if out.suffix == ".npy":
-        write_atomically(out, lambda file: _write_array(file, blocks, (n, *model.method.shape)))
-    else:
-        write_atomically(out, lambda file: _write_table(file, blocks, model.columns))
-
-
-def _write_array(file: Path, blocks: Iterable["Tensor"], shape: Sequence[int]) -> None:
-    from numpy.lib import format as npy
-
-    header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
-    with file.open("wb") as stream:
-        npy.write_array_header_1_0(stream, header)
-        for block in blocks:
-            stream.write(block.numpy().astype("<f4", copy=False).data)
-
-
-def _write_table(file: Path, blocks: Iterable["Tensor"], columns: Sequence[str]) -> None:
-    import pandas as pd
-
-    frames = (pd.DataFrame(block.flatten(1).numpy(), columns=list(columns)) for block in blocks)
-    if file.suffix == ".csv":
-        with file.open("w", newline="") as stream:
-            for number, frame in enumerate(frames):
-                frame.to_csv(stream, index=False, header=number == 0)
-        return
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
-    first = next(tables)
-    with parquet.ParquetWriter(file, first.schema) as writer:
-        writer.write_table(first)
-        for table in tables:
-            writer.write_table(table)
+    if out.suffix in (".npy", ".csv"):
+        require_room(f"{n} samples", 4 * n * numbers, out, "draw fewer")
 
 
 def write_pictures(folder: Path, blocks: Iterable["Tensor"], n: int) -> None:

@@ -21,7 +21,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -91,13 +91,7 @@ class Search:
             InputError: another process works there, or it holds another sweep.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(held(self.folder))
-            except BlockingIOError as error:
-                raise InputError(
-                    f"another process works in {self.folder}: wait for it, or give FOLDER=…"
-                ) from error
+        with held(self.folder, f"another process works in {self.folder}: wait for it, or give FOLDER=…"):
             self._same_sweep()
             self.trials = self._read()
             for trial in self._in("running"):

@@ -2,12 +2,18 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from energy_gan.errors import InputError
+from energy_gan.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = {
     "kl_data_energy": "KL(data‖energy)",
@@ -93,15 +99,51 @@ def check_writable(path: Path, endings: Sequence[str] = WRITERS) -> None:
         raise InputError(f"OUT={path}: the folder {path.parent} does not exist, make it first")
 
 
-def write_table(path: Path, values: np.ndarray, columns: Sequence[str]) -> None:
-    """A two-dimensional array as .npy, .csv or .parquet."""
-    if path.suffix == ".npy":
-        np.save(path, values)
-        return
+def write_table(
+    path: Path, blocks: Iterable[np.ndarray], shape: Sequence[int], columns: Sequence[str]
+) -> None:
+    """Rows as .npy, .csv or .parquet, whole or not at all; one block of them is in memory at a time.
+
+    Args:
+        blocks: at least one; together they have `shape`, rows first. All are of one type of number.
+        columns: a name for each number of a row. An array has none, but the shape.
+    """
+    write = _write_array if path.suffix == ".npy" else _write_csv if path.suffix == ".csv" else _write_parquet
+    write_atomically(path, lambda file: write(file, blocks, shape, columns))
+
+
+def _write_array(file: Path, blocks: Iterable[np.ndarray], shape: Sequence[int], _: Sequence[str]) -> None:
+    from numpy.lib import format as npy
+
+    blocks = iter(blocks)
+    first = np.ascontiguousarray(next(blocks))
+    header = {"descr": npy.dtype_to_descr(first.dtype), "fortran_order": False, "shape": tuple(shape)}
+    with file.open("wb") as stream:
+        npy.write_array_header_1_0(stream, header)
+        for block in chain([first], blocks):
+            stream.write(np.ascontiguousarray(block).data)
+
+
+def _write_csv(file: Path, blocks: Iterable[np.ndarray], _: Sequence[int], columns: Sequence[str]) -> None:
+    with file.open("w", newline="") as stream:
+        for number, frame in enumerate(_frames(blocks, columns)):
+            frame.to_csv(stream, index=False, header=number == 0)
+
+
+def _write_parquet(
+    file: Path, blocks: Iterable[np.ndarray], _: Sequence[int], columns: Sequence[str]
+) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in _frames(blocks, columns))
+    first = next(tables)
+    with parquet.ParquetWriter(file, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
+
+
+def _frames(blocks: Iterable[np.ndarray], columns: Sequence[str]) -> Iterator["pd.DataFrame"]:
     import pandas as pd
 
-    frame = pd.DataFrame(values, columns=list(columns))
-    if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    else:
-        frame.to_parquet(path, index=False)
+    return (pd.DataFrame(block.reshape(len(block), -1), columns=list(columns)) for block in blocks)

@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from energy_gan.data.source import Rows, Source
 from energy_gan.errors import InputError
-from energy_gan.files import in_bytes, room
+from energy_gan.files import require_room
 
 FORMAT = 1  # raise it when images come to be decoded otherwise
 CHUNK = 256  # images
@@ -139,12 +139,7 @@ def _check_space(place: _Place, size: int) -> None:
     if not there.is_dir():
         raise InputError(f"data.cache={place.folder}: {there} is a file, give a folder: data.cache=FOLDER")
     needed = size - (place.part.stat().st_size if place.part.exists() else 0)
-    free = room(there)
-    if needed > free:
-        raise InputError(
-            f"the decoded images need {in_bytes(needed)} and {place.folder.absolute()} has "
-            f"{in_bytes(free)} free: make room, or give another place, data.cache=FOLDER"
-        )
+    require_room("the decoded images", needed, place.folder, "give another place, data.cache=FOLDER")
 
 
 @contextmanager

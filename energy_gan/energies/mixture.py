@@ -78,9 +78,7 @@ class MixtureBase(nn.Module):
                 f"components must be at most the {len(flat)} points, got {components}: give "
                 "method.energy.quadratic.components"
             )
-        found = PPCAMixture.fit(flat, components, rank, self.n_iterations, seed)
-        noise = found.noise + self.variance
-        self._take(PPCAMixture(found.weights, found.means, found.factors, noise))
+        self._take(PPCAMixture.fit(flat, components, rank, self.n_iterations, seed).noised(self.variance))
         self.fitted.fill_(True)
 
     def forward(self, x: Points) -> Energies:
@@ -101,6 +99,12 @@ class MixtureBase(nn.Module):
         own += (self.axes, self.origins, self.constants)
         for buffer, value in zip(own, found, strict=True):
             buffer.copy_(value)
+
+
+def base_of(energy: nn.Module) -> MixtureBase | None:
+    """p₀, if that is the energy's quadratic term."""
+    base = getattr(energy, "quadratic", None)
+    return base if isinstance(base, MixtureBase) else None
 
 
 def unfitted(module: nn.Module) -> list[MixtureBase]:

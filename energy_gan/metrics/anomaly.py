@@ -213,9 +213,7 @@ def gaussian_energy(
     Reference: Likelihood Ratios for Out-of-Distribution Detection (Ren et al., 2019),
     https://arxiv.org/abs/1906.02845, for E − E₀.
     """
-    found = PPCAMixture.fit(evenly(train), 1, min(rank, train.shape[1] - 1))
-    gaussian = PPCAMixture(found.weights, found.means, found.factors, found.noise + noise**2)
-    return -torch.cat([gaussian.log_prob(part) for part in test.split(BATCH)])
+    return -PPCAMixture.fit(evenly(train), 1, min(rank, train.shape[1] - 1)).noised(noise**2).log_prob(test)
 
 
 def _mixture(x: Float[np.ndarray, "N D"], seed: int) -> PPCAMixture:

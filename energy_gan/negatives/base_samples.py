@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from energy_gan.energies.mixture import MixtureBase
+from energy_gan.energies.mixture import base_of
 from energy_gan.generators.base import Draw
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.shapes import Energies, Points
@@ -31,11 +31,11 @@ class BaseNegatives(NegativeSampler):
 
     @torch.no_grad()
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
-        base = getattr(energy, "quadratic", None)
-        if not isinstance(base, MixtureBase):
+        if (base := base_of(energy)) is None:
+            other = getattr(energy, "quadratic", None)
             raise ValueError(
                 "BaseNegatives need an energy with a MixtureBase as its quadratic term, got "
-                f"{type(base).__name__ if base is not None else 'none'}"
+                f"{type(other).__name__ if other is not None else 'none'}"
             )
         samples = base.sample(self.n)
         return Negatives(samples, base(samples) - math.log(self.n), log_density=lambda x: -base(x))
