@@ -17,6 +17,7 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 from PIL import Image
+from torch.utils.data._utils.worker import ManagerWatchdog
 
 from energy_gan.build import build, check
 from energy_gan.compose import compose
@@ -114,6 +115,34 @@ def test_killed_at_random_moments_it_ends_with_the_same_checksum(workers, small_
     assert decoded.sha256 == undisturbed.sha256
     assert decoded.skipped == undisturbed.skipped
     assert (decoded.images == undisturbed.images).all()
+
+
+def test_workers_end_with_a_build_that_is_killed(monkeypatch):
+    """Also those that torch leaves behind, because their parent was dead before they first looked."""
+    monkeypatch.setattr(ManagerWatchdog, "is_alive", lambda self: True)
+
+    class Known(Noise):
+        def __getitem__(self, index):
+            Path(f"worker_{os.getpid()}").touch()
+            return super().__getitem__(index)
+
+    process = in_a_process(decode, Known(3 * cache.CHUNK, pause=0.01), workers=2)
+    while len(workers := list(Path().glob("worker_*"))) < 2:
+        assert process.is_alive()
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    left, until = {int(worker.name.split("_")[1]) for worker in workers}, time.monotonic() + 20
+    while left and time.monotonic() < until:
+        left = {worker for worker in left if is_alive(worker)}
+        time.sleep(0.1)
+    assert not left
+
+
+def is_alive(process):
+    """A process that has ended may still be listed, as a zombie, until somebody asks how."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("step", range(5))

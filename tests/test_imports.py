@@ -8,7 +8,7 @@ import pytest
 import energy_gan
 
 PACKAGE = Path(energy_gan.__file__).parent
-GROUND = {"errors", "files", "shapes", "randomness", "ppca"}
+GROUND = {"errors", "files", "shapes", "processes", "randomness", "ppca"}
 NETWORKS = GROUND | {"nn", "quadrature", "energies", "generators"}
 PARTS = NETWORKS | {"samplers", "negatives", "generator_terms", "objectives", "optimizers"}
 SEES = {

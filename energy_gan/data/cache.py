@@ -21,6 +21,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -35,6 +36,7 @@ from tqdm import tqdm
 from energy_gan.data.source import Rows, Source
 from energy_gan.errors import InputError
 from energy_gan.files import require_room
+from energy_gan.processes import end_with
 
 FORMAT = 1  # raise it when images come to be decoded otherwise
 CHUNK = 256  # images
@@ -192,12 +194,17 @@ def _chunks(
             sampler=starts,
             num_workers=min(workers, len(starts), _cores()),
             collate_fn=_unchanged,
+            worker_init_fn=partial(_begin_worker, os.getpid()),
             generator=torch.Generator(),  # else it would draw from the run's own random numbers
         )
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin_worker(parent: int, _: int) -> None:
+    end_with(parent)  # torch's own watch begins later, and never ends a worker whose parent is dead by then
 
 
 def _unchanged(chunk: Any) -> Any:

@@ -10,8 +10,6 @@ what a single process would, and the others wait for it at their next step.
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -25,9 +23,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from energy_gan.negatives.base import NegativeSampler
+from energy_gan.processes import end_with
 from energy_gan.randomness import sharing
-
-WATCH = 1.0  # seconds between two looks at whether the first process is alive
 
 
 class PlayersTogether(DDPStrategy):
@@ -55,7 +52,7 @@ class PlayersTogether(DDPStrategy):
         torch.set_num_threads(self.threads)  # Lightning's launcher has chosen a number of its own
         super().setup_environment()
         if isinstance(self.cluster_environment, LightningEnvironment) and self.local_rank > 0:
-            threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+            end_with(os.getppid())
 
     def configure_ddp(self) -> None:
         """Give all processes the first one's weights; the model is not wrapped."""
@@ -133,10 +130,3 @@ def average(tensors: Sequence[Tensor]) -> None:
     flat /= dist.get_world_size()
     for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(mean.view_as(tensor))
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that launched it is gone, killed perhaps, and cannot say so."""
-    while os.getppid() == parent:
-        time.sleep(WATCH)
-    os._exit(1)
