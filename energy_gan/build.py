@@ -17,7 +17,7 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
@@ -30,7 +30,15 @@ from energy_gan.errors import InputError
 from energy_gan.model import Model
 
 TRUSTED = ("energy_gan", "lightning.pytorch", "torch.nn", "torch.optim")
-WITHOUT_TARGET = {"name", "seed", "threads", "run_dir"}  # the only leaves that no constructor takes
+# the only leaves that no constructor takes
+TYPES = {
+    "seed": Annotated[int, Ge(0)],
+    "threads": Annotated[int, Ge(1)] | None,
+    "compile": bool,
+    "channels_last": bool,
+    "float32_matmul_precision": Literal["highest", "high", "medium"],
+}
+WITHOUT_TARGET = {"name", "run_dir", *TYPES}
 REFUSALS = (ValueError, RuntimeError, IndexError, OverflowError, TypeError)  # what torch says of bad values
 CALL_KEYS = {"_target_", "_partial_"}
 
@@ -41,8 +49,9 @@ def check(config: Config, trust: Sequence[str] = ()) -> None:
     Raises:
         InputError: names the first such key, its value and what was expected.
     """
-    _check_type(config.get("seed", 0), Annotated[int, Ge(0)], "seed")
-    _check_type(config.get("threads"), Annotated[int, Ge(1)] | None, "threads")
+    for key, expected in TYPES.items():
+        if key in config:
+            _check_type(config[key], expected, key)
     for key, value in config.items():
         if key not in WITHOUT_TARGET:
             _check(value, key, trust)

@@ -19,6 +19,7 @@ from energy_gan.generators.base import Generator, NormalPrior
 from energy_gan.methods.base import Method
 from energy_gan.negatives.density import DensityNegatives
 from energy_gan.negatives.importance import ImportanceNegatives
+from energy_gan.nn import eagerly
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import Kernel, init, normal_like, run, tune
 from energy_gan.samplers.latent import LatentChains, Trace
@@ -36,11 +37,12 @@ T = TypeVar("T", bound=nn.Module)
 
 @contextmanager
 def evaluating(module: T) -> Iterator[T]:
-    """The module in evaluation mode, and afterwards as it was."""
+    """The module in evaluation mode, not compiled, and afterwards as it was."""
     training = module.training
     module.eval()
     try:
-        yield module
+        with eagerly(module):
+            yield module
     finally:
         module.train(training)
 

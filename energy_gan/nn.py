@@ -1,6 +1,7 @@
 """Blocks that several networks share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -19,6 +20,16 @@ ACTIVATIONS = {
     "gelu": nn.GELU,
     "softplus": nn.Softplus,
 }
+
+
+@contextmanager
+def eagerly(module: nn.Module) -> Iterator[None]:
+    """Let a module run as it is, if it is one to compile; for sizes that are not worth it."""
+    if any(part._compiled_call_impl is not None for part in module.modules()):
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    else:
+        yield
 
 
 def make_activation(name: str) -> nn.Module:

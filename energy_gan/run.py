@@ -57,6 +57,7 @@ class Run:
         self.data.setup()
         self._check_shares()
         self._make_method()
+        self._use_the_device_well()
         if "checkpoint" in self.callbacks:
             self.callbacks["checkpoint"].check_room(self.method, "average" in self.callbacks)
 
@@ -70,6 +71,13 @@ class Run:
         self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
         if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(self.data)
+
+    def _use_the_device_well(self) -> None:
+        torch.set_float32_matmul_precision(self.config.get("float32_matmul_precision", "highest"))
+        if self.config.get("channels_last"):
+            self.method.to(memory_format=torch.channels_last)
+        if self.config.get("compile"):
+            self.method.compile_networks()
 
     def _trainer(self) -> Trainer:
         steps = self.config["trainer"].get("max_steps")

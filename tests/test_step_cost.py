@@ -23,6 +23,7 @@ from energy_gan.generators.base import UniformPrior
 from energy_gan.generators.dcgan import ConvGenerator
 from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.model import Model
 from energy_gan.objectives import zero_centred_penalty
 from energy_gan.run import Run
 
@@ -333,6 +334,47 @@ def test_backward_passes_that_nobody_listens_to_go_to_torch_alone(precision, tmp
 def test_a_step_on_the_gate_reads_what_it_logs(tmp_path):
     """The detector sees the waits that are meant to be there."""
     assert "_local_scalar_dense" in waits_in("kim_bengio", 3, tmp_path)
+
+
+def steps(method, n=4):
+    torch.manual_seed(0)
+    x = torch.rand(n, BATCH, *method.shape)
+    for batch in x * 2 - 1:
+        method.training_step((batch,), 0)
+    return method.state_dict()
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("penalty", [None, zero_centred_penalty])
+@pytest.mark.usefixtures("alone", "doubles")
+def test_compiled_networks_take_the_same_steps_and_are_compiled_once(pair, penalty):
+    torch._dynamo.reset()
+    method = method_of(pair, penalty=penalty)
+    compiled = deepcopy(method)
+    compiled.compile_networks("aot_eager")
+    steps(method, 2)
+    steps(compiled, 2)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    model = Model(compiled)
+    model.sample(5)
+    model.energy(torch.rand(7, *method.shape))
+    compiled.calibrate()
+    method.calibrate()
+    torch.testing.assert_close(steps(compiled), steps(method))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
+    torch._dynamo.reset()
+
+
+@pytest.mark.usefixtures("alone", "doubles")
+def test_channels_last_takes_the_same_steps():
+    method = method_of("images")
+    steps(method)
+    other = deepcopy(method).to(memory_format=torch.channels_last)
+    weight = other.energy.features[2].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+    other.on_train_start()  # it goes on with an optimizer's state of the other layout
+    torch.testing.assert_close(steps(other), steps(method))
 
 
 def test_the_averages_of_a_dead_unit_end_at_zero(tmp_path):

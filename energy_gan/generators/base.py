@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from energy_gan.errors import InputError
 from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise
+from energy_gan.nn import eagerly
 from energy_gan.randomness import normal_rows, random_generator
 from energy_gan.shapes import Energies, Latents, Points, Scalar
 
@@ -203,8 +204,9 @@ class Generator(nn.Module):
             norm.reset_running_stats()
             norm.momentum = None  # the plain average over all batches
         rng = random_generator(seed)
-        for _ in range(max(1, n // batch_size)):
-            self(self.prior.sample(batch_size, rng).to(device))
+        with eagerly(self):
+            for _ in range(max(1, n // batch_size)):
+                self(self.prior.sample(batch_size, rng).to(device))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         self.train(was_training)

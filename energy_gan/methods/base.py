@@ -125,6 +125,14 @@ class Method(LightningModule, ABC):
         for base in unfitted(self):  # a resumed run has them from its checkpoint
             base.fit(data.standardise(evenly(data.points)).to(self.shift.device), self.seed)
 
+    def on_train_start(self) -> None:
+        # fused optimizers take for granted that their state lies in memory as the weight does; that of a
+        # checkpoint may come from a run with another setting of channels_last
+        for weight, state in (item for player in self.players for item in player.optimizer.state.items()):
+            for name, value in state.items():
+                if value.shape == weight.shape and value.stride() != weight.stride():
+                    state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
         step, every, last = self.step, self.trainer.log_every_n_steps, self.trainer.max_steps
         self.logs_now = every > 0 and step % every == 0
@@ -170,6 +178,10 @@ class Method(LightningModule, ABC):
         """Note values for the log, in those steps that are logged."""
         if self.logs_now:
             self.reported |= {f"train/{name}": value.item() for name, value in values.items()}
+
+    def compile_networks(self, backend: str = "inductor") -> None:
+        """Let torch.compile fuse the networks, for the steps of training alone."""
+        raise NotImplementedError
 
     def calibrate(self) -> None:
         """Make what was trained ready for evaluation, where that takes more than a switch."""

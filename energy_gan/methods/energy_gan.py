@@ -230,6 +230,16 @@ class EnergyGAN(Method):
         draw = partial(prior.spread if self.spread_latents else prior.sample, device=x.device)
         return rows(self.generated // processes() if self.generated else len(x), draw)
 
+    def compile_networks(self, backend: str = "inductor") -> None:
+        """Let torch.compile fuse the networks, for the steps of training alone.
+
+        Not the energy where it has a penalty, which takes derivatives of derivatives: compiled code has none.
+        """
+        if self.penalty is None:
+            self.energy.compile(backend=backend)
+        if self.generator is not None:
+            self.generator.network.compile(backend=backend)
+
     def calibrate(self) -> None:
         """Measure the generator's batch-norm statistics for its present weights."""
         if self.generator is not None:
