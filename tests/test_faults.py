@@ -12,6 +12,7 @@ import pytest
 import torch
 from faults import damage, kills, overrides, pictures, planted
 from faults.common import same, training
+from omegaconf import OmegaConf
 
 from energy_gan.build import load, newest
 from energy_gan.callbacks.divergence import StopDivergence
@@ -138,6 +139,21 @@ def test_the_same_command_again_goes_on(open_door, trained):
     assert "resumed from step 10\n" in output
     assert sorted(p.stem for p in Path("run/checkpoints").iterdir()) == ["step_000000010", "step_000000020"]
     assert same(training(Path("run", last)), training(trained / last))
+
+
+def test_a_folder_of_before_a_setting_goes_on_where_its_default_is_asked_for(open_door, trained):
+    shutil.copytree(trained, "run")
+    config = OmegaConf.load("run/config.yaml")
+    for key in ("compile", "float32_matmul_precision"):
+        del config[key]
+    del config.method["shared_forward"]
+    OmegaConf.save(config, "run/config.yaml")
+    command = ["train", *GIVEN, "run_dir=run", "resume=auto"]
+    assert open_door(*command)[:2] == (0, "run is finished: step 20 of 20\n")
+    for other in ("compile=true", "method.shared_forward=true"):
+        status, _, errors = open_door(*command, other)
+        assert status == 2
+        assert f"another config ({other.replace('true', 'True')}, there False)" in errors
 
 
 @pytest.mark.parametrize("left", [[], [".config.ab12.yaml"], ["config.yaml"]])

@@ -3,6 +3,8 @@
 import argparse
 import atexit
 import gc
+import importlib
+import inspect
 import os
 import secrets
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from energy_gan.cli import Parser, door
-from energy_gan.compose import Config, compose, options, read_config
+from energy_gan.compose import CONF, Config, compose, options, read_config
 from energy_gan.errors import InputError
 
 DESCRIPTION = """\
@@ -155,8 +157,23 @@ def differences(kept: Any, given: Any, key: str = "") -> list[str]:
     for name in dict.fromkeys([*kept, *given]):
         here = f"{key}.{name}" if key else name
         if here not in ("run_dir", "logger", "callbacks.progress"):
-            found += differences(kept.get(name), given.get(name), here)
+            there = kept[name] if name in kept else unsaid(given, name)
+            found += differences(there, given.get(name), here)
     return found
+
+
+def unsaid(node: Config, name: str) -> Any:
+    """What a setting comes to where a config does not name it, as one of before there was such a setting."""
+    target = str(node.get("_target_", ""))
+    if not target:
+        from omegaconf import OmegaConf
+
+        return OmegaConf.load(CONF / "train.yaml").get(name)
+    if not target.startswith("energy_gan."):
+        return None
+    module, _, attribute = target.rpartition(".")
+    known = inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
+    return known[name].default if name in known else None
 
 
 def _shown(value: Any) -> str:
