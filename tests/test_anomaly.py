@@ -23,6 +23,7 @@ from energy_gan.metrics.anomaly import (
     DETECTORS,
     DETERMINISTIC,
     detectors,
+    excess_and_slope,
     gaussian_energy,
     least_for,
     measure,
@@ -621,3 +622,12 @@ def test_the_background_is_the_energy_of_a_gaussian_of_the_points_with_noise():
     law = torch.distributions.MultivariateNormal(train.mean(0), train.T.cov() + 0.5**2 * torch.eye(5))
     found = gaussian_energy(train, test, noise=0.5)
     torch.testing.assert_close(found, -law.log_prob(test).to(found), rtol=0.02, atol=0.05)
+
+
+def test_excess_and_slope_count_in_standard_deviations_of_normal_points():
+    normal = np.random.default_rng(0).normal(size=(1000, 2))
+    excess = np.append(7 + 3 * normal[:, 0], [7, 10])
+    slope = np.exp(np.append(5 * normal[:, 1] - 2, [3, -2]))
+    found = excess_and_slope(excess, slope, 1000)
+    np.testing.assert_allclose(found[:1000].std(), np.sqrt(1 + 1 / 4), rtol=0.1)
+    np.testing.assert_allclose(found[1000:], [0.5, 1], atol=0.1)

@@ -216,6 +216,21 @@ def gaussian_energy(
     return -PPCAMixture.fit(evenly(train), 1, min(rank, train.shape[1] - 1)).noised(noise**2).log_prob(test)
 
 
+def excess_and_slope(
+    excess: Float[np.ndarray, "N"], slope: Float[np.ndarray, "N"], n_normal: int
+) -> Float[np.ndarray, "N"]:
+    """The excess E − ½ E₀ and half of the logarithm of the slope ‖∇E‖², each in standard deviations.
+
+    The means and the standard deviations are those of the first n_normal points, which must be normal. What
+    lies beside the modes of a density has a steep energy, even where that is low.
+
+    Reference: Density of States Estimation for Out-of-Distribution Detection (Morningstar et al., 2021),
+    https://arxiv.org/abs/2006.09273, for several statistics of one model.
+    """
+    standard = [(x - x[:n_normal].mean()) / x[:n_normal].std() for x in (excess, np.log(slope))]
+    return standard[0] + standard[1] / 2
+
+
 def _mixture(x: Float[np.ndarray, "N D"], seed: int) -> PPCAMixture:
     components, rank = max(1, min(50, len(x) // 100)), max(1, min(40, x.shape[1] // 2))
     return PPCAMixture.fit(torch.from_numpy(x), components, rank, seed=seed)
