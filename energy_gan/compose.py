@@ -168,6 +168,9 @@ def _leaves(node: Any, key: str = "") -> Iterator[str]:
         yield key
 
 
+ABSENT = object()  # null is a value
+
+
 def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
     """The config that a run's folder keeps, for use in that folder, with some values changed.
 
@@ -182,11 +185,11 @@ def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
             _replace(config[name], old, str(run))
         for override in overrides:
             key, equals, value = override.partition("=")
-            if not equals or OmegaConf.select(config, key, throw_on_missing=False) is None:
+            if not equals or OmegaConf.select(config, key, default=ABSENT) is ABSENT:
                 near = difflib.get_close_matches(key, list(_leaves(OmegaConf.to_container(config))), n=1)
                 hint = f", did you mean {near[0]}?" if near else ""
                 raise InputError(f"{override!r} changes no key of {run}/config.yaml{hint}")
-            OmegaConf.update(config, key, OmegaConf.create(f"v: {value}").v)
+            OmegaConf.update(config, key, OmegaConf.create(f"v: {value}").v, force_add=True)
         return OmegaConf.to_container(config)
     except (OmegaConfBaseException, YAMLError, AttributeError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{run}/config.yaml cannot be read: {' '.join(str(error).split())}") from error

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from energy_gan.build import load, newest
 from energy_gan.callbacks.divergence import StopDivergence
-from energy_gan.compose import compose
+from energy_gan.compose import compose, read_config
 from energy_gan.errors import InputError
 from energy_gan.run import Run
 
@@ -154,6 +154,13 @@ def test_a_folder_of_before_a_setting_goes_on_where_its_default_is_asked_for(ope
         status, _, errors = open_door(*command, other)
         assert status == 2
         assert f"another config ({other.replace('true', 'True')}, there False)" in errors
+
+
+def test_a_part_that_was_left_out_can_be_put_in_to_go_on(trained):
+    assert compose(GIVEN)["method"]["energy_schedule"] is None
+    cosine = {"_target_": "energy_gan.schedules.cosine", "_partial_": True}
+    given = "method.energy_schedule={_target_: energy_gan.schedules.cosine, _partial_: true}"
+    assert read_config(trained, [given])["method"]["energy_schedule"] == cosine
 
 
 @pytest.mark.parametrize("left", [[], [".config.ab12.yaml"], ["config.yaml"]])
