@@ -309,8 +309,10 @@ class Model:
     def _standardised(self, x: Real[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
         """What the networks see of points in the data's own units."""
         x = x.to(self.method.shift.device)
-        x = x.float() / 255 if x.dtype == torch.uint8 and len(self.method.shape) == 3 else x.float()
-        return (x - self.method.shift) / self.method.scale
+        is_bytes = x.dtype == torch.uint8 and len(self.method.shape) == 3
+        x = x.float().div_(255) if is_bytes else x.float()
+        # in place: one more large array takes as long as a layer
+        return (x - self.method.shift).div_(self.method.scale)
 
 
 def _too_many(n: int) -> InputError:

@@ -143,7 +143,8 @@ class Method(LightningModule, ABC):
 
     def descend(self, player: Player, terms: Terms) -> None:
         """One move along −∇(sum of the terms). Only the player's own weights get a gradient."""
-        player.optimizer.zero_grad()
+        for weight in player.parameters:
+            weight.grad = None  # as zero_grad does, which takes a twentieth of a small step for its profiling
         self.manual_backward(sum(terms.values()), inputs=player.parameters)
         player.optimizer.step()
         self.report(terms)
