@@ -15,7 +15,8 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from energy_gan.build import build, check
-from energy_gan.cli.anomaly_images import PUBLISHED, Trial, both, distances, overrides, table
+from energy_gan.cli.anomaly_images import Trial, both, overrides
+from energy_gan.cli.anomaly_images_page import PUBLISHED, distances, table
 from energy_gan.cli.energy import crop_of, folder_batches
 from energy_gan.cli.ood import other_sets
 from energy_gan.compose import compose

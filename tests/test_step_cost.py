@@ -349,12 +349,14 @@ def steps(method, n=4):
 @pytest.mark.usefixtures("alone", "doubles")
 def test_compiled_networks_take_the_same_steps_and_are_compiled_once(pair, penalty):
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     method = method_of(pair, penalty=penalty)
     compiled = deepcopy(method)
     compiled.compile_networks("aot_eager")
     steps(method, 2)
     steps(compiled, 2)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert graphs >= (1 if penalty else 2), "the generator, and the energy if it has no penalty"
     model = Model(compiled)
     model.sample(5)
     model.energy(torch.rand(7, *method.shape))

@@ -25,7 +25,7 @@ import numpy as np
 
 from energy_gan.cli import Parser, door
 from energy_gan.cli.energy import crop_of, folder_batches, in_order, warn_of
-from energy_gan.cli.tables import check_writable
+from energy_gan.cli.tables import check_writable, write_frames
 from energy_gan.cli.train import only_trust, split_trust
 from energy_gan.compose import compose
 from energy_gan.errors import InputError
@@ -217,10 +217,7 @@ def write(path: Path, names: dict[str, Sequence], energies: np.ndarray, anomalou
     import pandas as pd
 
     frame = pd.DataFrame(names | {"energy": energies, "anomalous": np.where(anomalous, "yes", "no")})
-    if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    else:
-        frame.to_parquet(path, index=False)
+    write_frames(path, [frame])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import check_writable, write_table
+from energy_gan.cli.tables import check_writable, write_frames, write_table
 from energy_gan.cli.train import only_trust
 from energy_gan.errors import InputError
 
@@ -77,10 +77,7 @@ def score_images(model, given: argparse.Namespace) -> None:
     for names, x in folder_batches(root, model.method.shape, crop_of(model), bad):
         energies |= zip(names, model.energy(x).tolist(), strict=True)
     frame = pd.DataFrame({"file": energies.keys(), "energy": energies.values()}).sort_values("energy")
-    if given.out.suffix == ".csv":
-        frame.to_csv(given.out, index=False)
-    else:
-        frame.to_parquet(given.out, index=False)
+    write_frames(given.out, [frame])
     print(f"energies of {len(frame)} images of {root} -> {given.out}")
     warn_of(bad)
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,11 +108,23 @@ def write_table(
         blocks: at least one; together they have `shape`, rows first. All are of one type of number.
         columns: a name for each number of a row. An array has none, but the shape.
     """
-    write = _write_array if path.suffix == ".npy" else _write_csv if path.suffix == ".csv" else _write_parquet
-    write_atomically(path, lambda file: write(file, blocks, shape, columns))
+    if path.suffix == ".npy":
+        write_atomically(path, lambda file: _write_array(file, blocks, shape))
+        return
+    import pandas as pd
+
+    rows = (block.reshape(len(block), -1) for block in blocks)
+    write_frames(path, (pd.DataFrame(block, columns=list(columns)) for block in rows))
 
 
-def _write_array(file: Path, blocks: Iterable[np.ndarray], shape: Sequence[int], _: Sequence[str]) -> None:
+def write_frames(path: Path, frames: Iterable["pd.DataFrame"]) -> None:
+    """One table after another, at least one, as one .csv or .parquet, whole or not at all."""
+    write_atomically(
+        path, lambda file: (_write_csv if path.suffix == ".csv" else _write_parquet)(file, frames)
+    )
+
+
+def _write_array(file: Path, blocks: Iterable[np.ndarray], shape: Sequence[int]) -> None:
     from numpy.lib import format as npy
 
     blocks = iter(blocks)
@@ -124,26 +136,18 @@ def _write_array(file: Path, blocks: Iterable[np.ndarray], shape: Sequence[int],
             stream.write(np.ascontiguousarray(block).data)
 
 
-def _write_csv(file: Path, blocks: Iterable[np.ndarray], _: Sequence[int], columns: Sequence[str]) -> None:
+def _write_csv(file: Path, frames: Iterable["pd.DataFrame"]) -> None:
     with file.open("w", newline="") as stream:
-        for number, frame in enumerate(_frames(blocks, columns)):
+        for number, frame in enumerate(frames):
             frame.to_csv(stream, index=False, header=number == 0)
 
 
-def _write_parquet(
-    file: Path, blocks: Iterable[np.ndarray], _: Sequence[int], columns: Sequence[str]
-) -> None:
+def _write_parquet(file: Path, frames: Iterable["pd.DataFrame"]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in _frames(blocks, columns))
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
     first = next(tables)
     with parquet.ParquetWriter(file, first.schema) as writer:
         for table in chain([first], tables):
             writer.write_table(table)
-
-
-def _frames(blocks: Iterable[np.ndarray], columns: Sequence[str]) -> Iterator["pd.DataFrame"]:
-    import pandas as pd
-
-    return (pd.DataFrame(block.reshape(len(block), -1), columns=list(columns)) for block in blocks)

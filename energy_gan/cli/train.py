@@ -3,7 +3,6 @@
 import argparse
 import atexit
 import gc
-import importlib
 import inspect
 import os
 import secrets
@@ -12,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 from energy_gan.cli import Parser, door
@@ -157,23 +157,22 @@ def differences(kept: Any, given: Any, key: str = "") -> list[str]:
     for name in dict.fromkeys([*kept, *given]):
         here = f"{key}.{name}" if key else name
         if here not in ("run_dir", "logger", "callbacks.progress"):
-            there = kept[name] if name in kept else unsaid(given, name)
+            there = kept[name] if name in kept else unsaid(given, here)
             found += differences(there, given.get(name), here)
     return found
 
 
-def unsaid(node: Config, name: str) -> Any:
+def unsaid(node: Config, key: str) -> Any:
     """What a setting comes to where a config does not name it, as one of before there was such a setting."""
-    target = str(node.get("_target_", ""))
-    if not target:
+    if "." not in key:
         from omegaconf import OmegaConf
 
-        return OmegaConf.load(CONF / "train.yaml").get(name)
-    if not target.startswith("energy_gan."):
-        return None
-    module, _, attribute = target.rpartition(".")
-    known = inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
-    return known[name].default if name in known else None
+        return OmegaConf.load(CONF / "train.yaml").get(key)
+    target = str(node.get("_target_"))
+    part = locate(target) if target.startswith("energy_gan.") else None
+    known = inspect.signature(part).parameters if callable(part) else {}
+    default = getattr(known.get(key.rpartition(".")[2]), "default", None)
+    return None if default is inspect.Parameter.empty else default
 
 
 def _shown(value: Any) -> str:
