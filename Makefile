@@ -80,11 +80,11 @@ detect: .venv/.made ## Find anomalies: TRAIN=normal.csv (a folder of images, or 
 
 .PHONY: anomaly
 anomaly: .venv/.made ## Anomalies of KDD Cup 99 over seeds, beside scikit-learn's detectors -> docs/anomaly.md
-	@$(PY) -m energy_gan.cli.anomaly $(ARGS)
+	@$(PY) -m energy_gan.studies.kddcup $(ARGS)
 
 .PHONY: anomaly-images
 anomaly-images: .venv/.made ## MNIST with a digit held out, over digits and seeds -> docs/anomaly_mnist.md: ARGS='--methods … --digits … --steps …'
-	@$(PY) -m energy_gan.cli.anomaly_images $(ARGS)
+	@$(PY) -m energy_gan.studies.held_out_digit $(ARGS)
 
 .PHONY: ood
 ood: .venv/.made ## Does the energy tell other images from its own? RUN=runs/… VERSUS='kmnist omniglot noise … FOLDER' OUT=(ood.json in the run)
@@ -104,11 +104,11 @@ draw: .venv/.made ## A table of points of a known law: DATA=thin_ridges N=1000 O
 
 .PHONY: report
 report: .venv/.made ## Every recipe on every set of the plane -> docs/two_dimensions.md: ARGS='--methods … --seeds …'
-	@$(PY) -m energy_gan.cli.report $(ARGS)
+	@$(PY) -m energy_gan.studies.tables $(ARGS)
 
 .PHONY: scaling
 scaling: .venv/.made ## How quality and time grow with points and dimensions -> docs/figures/scaling.png
-	@$(PY) -m energy_gan.cli.scaling $(ARGS)
+	@$(PY) -m energy_gan.studies.scaling $(ARGS)
 
 .PHONY: sweep
 sweep: .venv/.made ## Search over settings: SWEEP=two_spiral_entropy (a file in sweeps/) LOCAL=1 (no account needed) N_TRIALS= JOBS=2 FOLDER=

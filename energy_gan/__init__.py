@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from energy_gan.errors import InputError
 
 if TYPE_CHECKING:
-    from energy_gan.build import load
     from energy_gan.model import Model
-    from energy_gan.run import fit
+    from energy_gan.run.checkpoints import load
+    from energy_gan.run.run import fit
 
 __all__ = ["InputError", "Model", "fit", "load"]
 
-_HOMES = {"Model": "energy_gan.model", "fit": "energy_gan.run", "load": "energy_gan.build"}
+_HOMES = {"Model": "energy_gan.model", "fit": "energy_gan.run.run", "load": "energy_gan.run.checkpoints"}
 
 
 def __getattr__(name: str):

@@ -15,14 +15,15 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 
 from energy_gan.errors import InputError
-from energy_gan.generators.base import Generator, NormalPrior
+from energy_gan.generators.base import Generator
+from energy_gan.generators.priors import NormalPrior
+from energy_gan.inference.latent_space import LatentChains, Trace
 from energy_gan.methods.base import Method
 from energy_gan.negatives.density import DensityNegatives
 from energy_gan.negatives.importance import ImportanceNegatives
 from energy_gan.nn import eagerly
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import Kernel, init, normal_like, run, tune
-from energy_gan.samplers.latent import LatentChains, Trace
 from energy_gan.samplers.mala import MALA
 
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
@@ -160,8 +161,8 @@ class Model:
     ) -> tuple[Float[Tensor, "n *S"], Trace]:
         """n samples G(z), without output noise, whose z were drawn as by `sample` and then moved by chains.
 
-        The chains leave p(z) exp(−E(G(z)) / temperature) as it is, see `energy_gan.samplers.latent`. The
-        trace holds the mean energy, in the units of `energy`, and the acceptance rate along them.
+        The chains leave p(z) exp(−E(G(z)) / temperature) as it is, see `energy_gan.inference.latent_space`.
+        The trace holds the mean energy, in the units of `energy`, and the acceptance rate along them.
 
         Args:
             kernel: MALA if None.

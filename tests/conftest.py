@@ -51,8 +51,8 @@ def open_door(monkeypatch, capfd):
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """A short run of the paper's method on a small mixture, trained once for all tests."""
-    from energy_gan.compose import compose
-    from energy_gan.run import Run
+    from energy_gan.run.compose import compose
+    from energy_gan.run.run import Run
 
     folder = tmp_path_factory.mktemp("runs") / "kim_bengio/eight_gaussians/first"
     few = ["data.n_points=500", "data.n_held_out=500", "data.density.std=0.2"]

@@ -8,26 +8,26 @@ import pytest
 import energy_gan
 
 PACKAGE = Path(energy_gan.__file__).parent
-GROUND = {"errors", "files", "shapes", "processes", "randomness", "ppca"}
-NETWORKS = GROUND | {"nn", "quadrature", "energies", "generators"}
-PARTS = NETWORKS | {"samplers", "negatives", "generator_terms", "objectives", "optimizers"}
+GROUND = {"errors", "shapes", "randomness", "nn", "system", "numerics"}
+NETWORKS = GROUND | {"energies", "generators", "samplers", "objectives", "optim"}
 SEES = {
     **dict.fromkeys(GROUND, GROUND),
     **dict.fromkeys(NETWORKS - GROUND, NETWORKS),
-    **dict.fromkeys(PARTS - NETWORKS, PARTS),
-    "data": GROUND | {"data"},
-    "metrics": GROUND | {"metrics", "quadrature", "samplers"},
-    "methods": PARTS | {"methods"},
-    "model": PARTS | {"methods"},
-    "callbacks": PARTS | {"methods", "model", "data", "metrics", "callbacks"},
-    "compose": GROUND | {"data"},  # the shape of a user's table
-    "build": PARTS | {"methods", "model", "compose"},
-    "run": PARTS | {"methods", "model", "data", "compose", "build"},
+    "samplers": GROUND | {"samplers"},  # a kernel knows no network
+    "data": GROUND | {"samplers", "data"},
+    "metrics": GROUND | {"samplers", "metrics"},
 }
+below = set(NETWORKS)
+for floor in (["inference"], ["negatives"], ["generator_terms"], ["methods"], ["model"], ["reports", "run"]):
+    if "model" not in floor and below & {"model"}:
+        below |= {"data", "metrics"}
+    SEES |= {room: below | set(floor) for room in floor}
+    below |= set(floor)
+SEES |= {room: below | {room, "callbacks"} for room in ("callbacks", "search", "studies")}
 ONLY = {
-    "hydra": {"compose", "build", "cli"},
-    "omegaconf": {"compose", "build", "run", "cli"},
-    "wandb": {"callbacks", "cli"},
+    "hydra": {"run"},
+    "omegaconf": {"run", "cli"},
+    "wandb": {"callbacks", "search", "cli"},
 }
 
 

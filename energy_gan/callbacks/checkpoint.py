@@ -15,8 +15,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from energy_gan.errors import InputError
-from energy_gan.files import in_bytes, require_room, write_atomically
 from energy_gan.methods.base import Method
+from energy_gan.system.files import in_bytes, require_room, write_atomically
 
 TOGETHER = 10  # steps after which several processes ask each other whether to end
 

@@ -15,11 +15,11 @@ from torch import Tensor
 from energy_gan.callbacks.checkpoint import SaveCheckpoints, last_step, not_finite
 from energy_gan.callbacks.report import N_CHAINS, Report
 from energy_gan.errors import InputError
-from energy_gan.files import write_text
 from energy_gan.methods.base import Method
 from energy_gan.model import evaluating
 from energy_gan.negatives.chains import ChainNegatives
 from energy_gan.randomness import random_generator
+from energy_gan.system.files import write_text
 
 REMEMBERED = 40  # looks that the usual size of the energies is the median of
 SMALL = 100.0  # energies up to here run away from nothing, however small they were

@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from energy_gan.callbacks import drawing
 from energy_gan.callbacks.trackers import Tracker, histogram
 from energy_gan.data.base import DataModule
-from energy_gan.files import write_text
 from energy_gan.methods.base import Method
 from energy_gan.model import Model, evaluating
 from energy_gan.negatives.chains import ChainNegatives
 from energy_gan.randomness import random_generator
+from energy_gan.reports import drawing
 from energy_gan.samplers.base import init, run, tune
 from energy_gan.samplers.mala import MALA
+from energy_gan.system.files import write_text
 
 N_CHAINS = 64  # that tell an acceptance rate
 REFINED = 5  # moves of MALA that they take

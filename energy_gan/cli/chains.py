@@ -9,9 +9,9 @@ from pathlib import Path
 from energy_gan.cli import Parser, door
 from energy_gan.cli.evaluate import report_of
 from energy_gan.cli.sample import KERNELS, kernel_of
-from energy_gan.cli.train import only_trust
-from energy_gan.cli.trials import keep
 from energy_gan.errors import InputError
+from energy_gan.run.compose import only_trust
+from energy_gan.studies.trials import keep
 
 
 def main() -> None:
@@ -30,8 +30,8 @@ def main() -> None:
 
     from tqdm import tqdm
 
-    from energy_gan.build import load
-    from energy_gan.cli.tables import table
+    from energy_gan.reports.tables import table
+    from energy_gan.run.checkpoints import load
 
     model = load(given.run, trust)
     report = report_of(given.run, trust=trust)

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import read_metrics, table
 from energy_gan.errors import InputError
+from energy_gan.reports.tables import read_metrics, table
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
         labels = [str(run) for run in given.runs]
     reports = {label: read_metrics(run) for label, run in zip(labels, given.runs, strict=True)}
 
-    from energy_gan.callbacks import images, points
-    from energy_gan.callbacks.drawing import curves
+    from energy_gan.reports import images, points
+    from energy_gan.reports.drawing import curves
 
     shown = (*points.CURVES, *(name for name in images.CURVES if name not in points.CURVES))
     print(table({label: report["metrics"] for label, report in reports.items()}))

@@ -8,9 +8,8 @@
 import argparse
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.train import split_trust
-from energy_gan.compose import compose
 from energy_gan.errors import InputError
+from energy_gan.run.compose import compose, split_trust
 
 NAMED = 20  # bad files that are listed; the manifest lists all
 
@@ -21,8 +20,8 @@ def main() -> None:
     overrides, trust = split_trust(parser.parse_args().overrides)
     config = compose(overrides)
 
-    from energy_gan.build import build, check
     from energy_gan.data.images import ImageData
+    from energy_gan.run.build import build, check
 
     check({"data": config["data"]}, trust)
     data = build(config["data"], "data")
@@ -35,7 +34,7 @@ def main() -> None:
 
 def summary(name: str, data) -> str:
     """What there is of each split, where, and what was left out."""
-    from energy_gan.files import in_bytes
+    from energy_gan.system.files import in_bytes
 
     lines = [f"{name}, images of shape {'×'.join(map(str, data.shape))}"]
     for split, decoded in data.decoded.items():

@@ -24,11 +24,12 @@ from pathlib import Path
 import numpy as np
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.energy import crop_of, folder_batches, in_order, warn_of
-from energy_gan.cli.tables import check_writable, write_frames
-from energy_gan.cli.train import only_trust, split_trust
-from energy_gan.compose import compose
+from energy_gan.cli.energy import crop_of
+from energy_gan.data.folder import folder_batches, warn_of
+from energy_gan.data.table import in_order
 from energy_gan.errors import InputError
+from energy_gan.run.compose import compose, only_trust, split_trust
+from energy_gan.system.tables import check_writable, write_frames
 
 BATCH = 4_096
 
@@ -119,7 +120,7 @@ def train(given: argparse.Namespace, stack: ExitStack) -> tuple:
     config = compose(overrides)
 
     from energy_gan.model import Model
-    from energy_gan.run import Run, without_folder
+    from energy_gan.run.run import Run, without_folder
 
     kept = config["run_dir"] is not None
     run = Run(config if kept else without_folder(config), trust)
@@ -139,8 +140,9 @@ def trained(given: argparse.Namespace) -> tuple:
     Raises:
         InputError: the new rows have other columns than its data, or these are too few for the rate.
     """
-    from energy_gan.build import build, check, load
-    from energy_gan.compose import read_config
+    from energy_gan.run.build import build, check
+    from energy_gan.run.checkpoints import load
+    from energy_gan.run.compose import read_config
 
     trust = only_trust(given.overrides)
     model, new = load(given.run, trust), None

@@ -8,8 +8,9 @@ What is trained on the table can still be measured against the law, see `density
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import check_writable, write_table
+from energy_gan.data.sampled import draw
 from energy_gan.errors import InputError
+from energy_gan.system.tables import check_writable
 
 
 def main() -> None:
@@ -41,8 +42,8 @@ def law(*names: str):
     Raises:
         InputError: there is none of that name, or its density is not known.
     """
-    from energy_gan.build import build, check
-    from energy_gan.compose import compose
+    from energy_gan.run.build import build, check
+    from energy_gan.run.compose import compose
 
     if "=" in names[0]:
         node = compose(names)["data"].get("density")
@@ -52,15 +53,6 @@ def law(*names: str):
         raise InputError(f"{' '.join(names)} has no known density to draw from: give another data=NAME")
     check({"data": {"density": node}})
     return build(node, "data.density")
-
-
-def draw(density, n: int, seed: int, out: Path) -> int:
-    """Write n points of a density as a table; how many they are."""
-    from energy_gan.randomness import random_generator
-
-    points = density.sample(n, random_generator(seed)).numpy()
-    write_table(out, [points], points.shape, [f"x{i}" for i in range(points.shape[1])])
-    return len(points)
 
 
 if __name__ == "__main__":

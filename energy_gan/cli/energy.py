@@ -8,15 +8,12 @@ the run was trained on.
 """
 
 import argparse
-import random
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import check_writable, write_frames, write_table
-from energy_gan.cli.train import only_trust
 from energy_gan.errors import InputError
+from energy_gan.run.compose import only_trust
+from energy_gan.system.tables import check_writable, write_frames, write_table
 
 
 def main() -> None:
@@ -32,7 +29,7 @@ def main() -> None:
     trust = only_trust(given.trust)
     check_writable(given.out)
 
-    from energy_gan.build import load
+    from energy_gan.run.checkpoints import load
 
     model = load(given.run, trust)
     (score_images if len(model.method.shape) == 3 else score_points)(model, given)
@@ -42,7 +39,7 @@ def score_points(model, given: argparse.Namespace) -> None:
     """The energies of the rows of a table, and how much likelier they are than others."""
     import numpy as np
 
-    from energy_gan.data.table import read_table
+    from energy_gan.data.table import in_order, read_table
 
     x = in_order(given.input, *read_table(given.input, columns=model.dimension), model.columns)
     columns = {"energy": model.energy(x).numpy()}
@@ -63,6 +60,8 @@ def score_points(model, given: argparse.Namespace) -> None:
 def score_images(model, given: argparse.Namespace) -> None:
     """A table of the energies of all images below a folder."""
     import pandas as pd
+
+    from energy_gan.data.folder import folder_batches, warn_of
 
     root = Path(given.input)
     if not root.is_dir():
@@ -86,72 +85,6 @@ def crop_of(model) -> str:
     """How images are cropped for a model: as its own; but a crop in pixels suits only its set."""
     crop = model.method.hparams.get("data", {}).get("crop")
     return crop if crop in ("centre", "none") else "centre"
-
-
-def folder_batches(
-    root: Path,
-    shape: Sequence[int],
-    crop: str,
-    bad: list[str],
-    most: int | None = None,
-    seed: int = 0,
-) -> Iterator[tuple[list[str], Any]]:
-    """Names and images, (n, C, H, W) in [0, 1], of all images below a folder, or of a random choice of them.
-
-    Args:
-        bad: gets what cannot be read.
-        most: how many there are to be, all if None.
-        seed: of the choice.
-
-    Raises:
-        InputError: not one of them can.
-    """
-    import torch
-    from tqdm import tqdm
-
-    from energy_gan.data.folder import find_images
-    from energy_gan.data.images import read_image
-
-    names, _ = find_images(root)
-    if most is not None and most < len(names):
-        names = random.Random(seed).sample(names, most)
-    for first in tqdm(range(0, len(names), 256), unit="batch", disable=len(names) < 1000):
-        images = {}
-        for name in names[first : first + 256]:
-            try:
-                images[name] = torch.from_numpy(read_image(root / name, shape, crop))
-            except Exception as error:  # Pillow raises whatever the damaged bytes lead to
-                bad.append(f"{name} ({error})")
-        if images:
-            yield list(images), torch.stack(list(images.values())).float() / 255
-    if len(bad) == len(names):
-        first = f", the first is {bad[0]}" if bad else ""
-        raise InputError(
-            f"there is no image that can be read in {root.absolute()}{first}: give a folder of images"
-        )
-
-
-def warn_of(bad: Sequence[str]) -> None:
-    """Print which files could not be read, the first ten by name."""
-    if bad:
-        print(f"{len(bad)} files could not be read: {'; '.join(bad[:10])}{'; …' * (len(bad) > 10)}")
-
-
-def in_order(path: str, x, names: Sequence[str], columns: Sequence[str]):
-    """The table's columns in the order of those trained on; as they are where either has no names.
-
-    Raises:
-        InputError: it has others.
-    """
-    unnamed = [f"x{i}" for i in range(len(columns))]
-    if list(columns) == unnamed or list(names) in (unnamed, list(columns)):
-        return x
-    if set(names) != set(columns):
-        raise InputError(
-            f"{path} has the columns {', '.join(names)}, the run was trained on {', '.join(columns)}: "
-            "give a table with these"
-        )
-    return x[:, [list(names).index(column) for column in columns]]
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.train import split_trust
 from energy_gan.errors import InputError
+from energy_gan.run.compose import split_trust
 
 if TYPE_CHECKING:
     from energy_gan.callbacks.report import Report
@@ -19,8 +19,8 @@ def main() -> None:
     given = parser.parse_args()
     overrides, trust = split_trust(given.overrides)
 
-    from energy_gan.build import load, newest
-    from energy_gan.cli.summary import summary
+    from energy_gan.reports.summary import summary
+    from energy_gan.run.checkpoints import load, newest
 
     path, checkpoint = newest(given.run)
     model = load(path, trust)
@@ -34,8 +34,8 @@ def report_of(run: Path, overrides: Sequence[str] = (), trust: Sequence[str] = (
     Raises:
         InputError: it was trained without.
     """
-    from energy_gan.compose import read_config
-    from energy_gan.run import Run
+    from energy_gan.run.compose import read_config
+    from energy_gan.run.run import Run
 
     callbacks = Run(read_config(run, overrides), trust).callbacks
     if "report" not in callbacks:

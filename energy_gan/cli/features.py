@@ -6,8 +6,8 @@ Training a model does the same by itself the first time.
 """
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.train import split_trust
 from energy_gan.errors import InputError
+from energy_gan.run.compose import split_trust
 
 
 def main() -> None:
@@ -19,8 +19,8 @@ def main() -> None:
     if not any(override.startswith("data=") for override in overrides):
         raise InputError(f"{' '.join(overrides)!r} names no data set: give data=NAME, as data=mnist")
 
-    from energy_gan.build import build, check
-    from energy_gan.compose import compose
+    from energy_gan.run.build import build, check
+    from energy_gan.run.compose import compose
 
     config = compose(overrides)
     check({"data": config["data"]}, trust)

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import check_writable
-from energy_gan.cli.train import only_trust
+from energy_gan.run.compose import only_trust
+from energy_gan.system.tables import check_writable
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
     trust = only_trust(given.trust)
     check_writable(given.out, (".png",))
 
-    from energy_gan.build import load
-    from energy_gan.cli.pictures import require_images, write_grid
+    from energy_gan.reports.pictures import require_images, write_grid
+    from energy_gan.run.checkpoints import load
 
     model = load(given.run, trust)
     require_images(model, given.run)

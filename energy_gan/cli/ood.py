@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.anomaly import scores_of
-from energy_gan.cli.energy import crop_of, folder_batches, warn_of
-from energy_gan.cli.tables import check_writable
-from energy_gan.cli.train import only_trust
-from energy_gan.cli.trials import keep
+from energy_gan.cli.energy import crop_of
+from energy_gan.data.folder import folder_batches, warn_of
 from energy_gan.errors import InputError
+from energy_gan.metrics.anomaly import scores_of
+from energy_gan.run.compose import only_trust
+from energy_gan.studies.trials import keep
+from energy_gan.system.tables import check_writable
 
 FITTED = 50_000_000  # numbers that the yardsticks see
 
@@ -46,8 +47,9 @@ def main() -> None:
     folder = given.run.parent.parent if given.run.suffix == ".ckpt" else given.run
     out = given.out or folder / "ood.json"
 
-    from energy_gan.build import build, check, load
-    from energy_gan.compose import read_config
+    from energy_gan.run.build import build, check
+    from energy_gan.run.checkpoints import load
+    from energy_gan.run.compose import read_config
 
     model = load(given.run, trust)
     check_writable(out, (".json",))

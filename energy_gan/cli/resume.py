@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.train import split_trust
+from energy_gan.run.compose import split_trust
 
 
 def main() -> None:
@@ -13,10 +13,10 @@ def main() -> None:
     given = parser.parse_args()
     overrides, trust = split_trust(given.overrides)
 
-    from energy_gan.build import checkpoints
-    from energy_gan.cli.summary import summary
-    from energy_gan.compose import read_config
-    from energy_gan.run import Run
+    from energy_gan.reports.summary import summary
+    from energy_gan.run.checkpoints import checkpoints
+    from energy_gan.run.compose import read_config
+    from energy_gan.run.run import Run
 
     checkpoints(given.run)
     run = Run(read_config(given.run, overrides), trust)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door
-from energy_gan.cli.tables import WRITERS, check_writable, write_table
-from energy_gan.cli.train import only_trust
 from energy_gan.errors import InputError
-from energy_gan.files import require_room
+from energy_gan.run.compose import only_trust
+from energy_gan.system.files import require_room
+from energy_gan.system.tables import WRITERS, check_writable, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,8 +53,8 @@ def main() -> None:
     if given.out:
         check_outputs(given, given.out, endings)
 
-    from energy_gan.build import load
-    from energy_gan.cli.pictures import require_images, write_grid
+    from energy_gan.reports.pictures import require_images, write_grid
+    from energy_gan.run.checkpoints import load
 
     model = load(given.run, trust)
     are_images = len(model.method.shape) == 3
@@ -139,7 +139,7 @@ def write_pictures(folder: Path, blocks: Iterable["Tensor"], n: int) -> None:
 
 def walk(model: "Model", n: int, given: argparse.Namespace, picture: Path) -> tuple["Tensor", str]:
     """Samples from chains in latent space, drawn along their way, and what to tell of them."""
-    from energy_gan.callbacks.drawing import chain
+    from energy_gan.reports.drawing import chain
 
     samples, trace = model.sample_latent(
         n,

@@ -35,8 +35,8 @@ from tqdm import tqdm
 
 from energy_gan.data.source import Rows, Source
 from energy_gan.errors import InputError
-from energy_gan.files import require_room
-from energy_gan.processes import end_with
+from energy_gan.system.files import require_room
+from energy_gan.system.processes import end_with
 
 FORMAT = 1  # raise it when images come to be decoded otherwise
 CHUNK = 256  # images

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+import random
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,3 +151,52 @@ class _Folder(Source):
 
     def facts(self) -> dict[str, Any]:
         return {"crop": self.crop, **fingerprint(self.root, self.names)}
+
+
+def folder_batches(
+    root: Path,
+    shape: Sequence[int],
+    crop: str,
+    bad: list[str],
+    most: int | None = None,
+    seed: int = 0,
+) -> Iterator[tuple[list[str], Any]]:
+    """Names and images, (n, C, H, W) in [0, 1], of all images below a folder, or of a random choice of them.
+
+    Args:
+        bad: gets what cannot be read.
+        most: how many there are to be, all if None.
+        seed: of the choice.
+
+    Raises:
+        InputError: not one of them can.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from energy_gan.data.folder import find_images
+    from energy_gan.data.images import read_image
+
+    names, _ = find_images(root)
+    if most is not None and most < len(names):
+        names = random.Random(seed).sample(names, most)
+    for first in tqdm(range(0, len(names), 256), unit="batch", disable=len(names) < 1000):
+        images = {}
+        for name in names[first : first + 256]:
+            try:
+                images[name] = torch.from_numpy(read_image(root / name, shape, crop))
+            except Exception as error:  # Pillow raises whatever the damaged bytes lead to
+                bad.append(f"{name} ({error})")
+        if images:
+            yield list(images), torch.stack(list(images.values())).float() / 255
+    if len(bad) == len(names):
+        first = f", the first is {bad[0]}" if bad else ""
+        raise InputError(
+            f"there is no image that can be read in {root.absolute()}{first}: give a folder of images"
+        )
+
+
+def warn_of(bad: Sequence[str]) -> None:
+    """Print which files could not be read, the first ten by name."""
+    if bad:
+        print(f"{len(bad)} files could not be read: {'; '.join(bad[:10])}{'; …' * (len(bad) > 10)}")

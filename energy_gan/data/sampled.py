@@ -1,6 +1,7 @@
 """Points drawn from a law whose density is known."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from energy_gan.data.base import DataModule
 from energy_gan.data.density import Density
 from energy_gan.randomness import random_generator
+from energy_gan.system.tables import write_table
 
 
 class SampledPoints(DataModule):
@@ -44,3 +46,12 @@ class SampledPoints(DataModule):
             self.density.sample(n, random_generator(self.seed, stream)) for stream, n in enumerate(counts)
         )
         return points, held_out
+
+
+def draw(density, n: int, seed: int, out: Path) -> int:
+    """Write n points of a density as a table; how many they are."""
+    from energy_gan.randomness import random_generator
+
+    points = density.sample(n, random_generator(seed)).numpy()
+    write_table(out, [points], points.shape, [f"x{i}" for i in range(points.shape[1])])
+    return len(points)

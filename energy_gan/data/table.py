@@ -285,3 +285,20 @@ def _not_a_number(file: Path, name: str, values: list[Any]) -> InputError:
         f"{file}: row {row + 1}, column {name!r} holds {values[row]!r}, expected a number: "
         "drop the column or turn it into numbers"
     )
+
+
+def in_order(path: str, x, names: Sequence[str], columns: Sequence[str]):
+    """The table's columns in the order of those trained on; as they are where either has no names.
+
+    Raises:
+        InputError: it has others.
+    """
+    unnamed = [f"x{i}" for i in range(len(columns))]
+    if list(columns) == unnamed or list(names) in (unnamed, list(columns)):
+        return x
+    if set(names) != set(columns):
+        raise InputError(
+            f"{path} has the columns {', '.join(names)}, the run was trained on {', '.join(columns)}: "
+            "give a table with these"
+        )
+    return x[:, [list(names).index(column) for column in columns]]

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from energy_gan.errors import InputError
-from energy_gan.ppca import PPCAMixture, log_joint
+from energy_gan.numerics.ppca import PPCAMixture, log_joint
 from energy_gan.shapes import Energies, Points
 
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from energy_gan.generators.base import Generator, Prior
+from energy_gan.generators.base import Generator
+from energy_gan.generators.priors import Prior
 from energy_gan.nn import Activation, GaussianNoise, convolution_channels, make_activation, small_normal
 
 

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-import torch
 import zuko
 
-from energy_gan.generators.base import Generator, NormalPrior
+from energy_gan.generators.base import Generator
 from energy_gan.generators.output_noise import Scale
+from energy_gan.generators.priors import NormalPrior
 from energy_gan.nn import sizes
 from energy_gan.shapes import Energies, Latents, Points
 
@@ -47,16 +47,3 @@ class FlowGenerator(Generator):
 
     def log_prob(self, x: Points) -> Energies:
         return self.network().log_prob(x.flatten(1))
-
-
-class FlowEnergy(torch.nn.Module):
-    """E(x) = −log q(x) of a flow: an energy whose Z is 1, the yardstick for energies whose Z is not known."""
-
-    integrable = True
-
-    def __init__(self, flow: FlowGenerator):
-        super().__init__()
-        self.flow = flow
-
-    def forward(self, x: Points) -> Energies:
-        return -self.flow.log_prob(x)

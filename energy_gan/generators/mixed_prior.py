@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from energy_gan.generators.base import Prior
+from energy_gan.generators.priors import Prior
 from energy_gan.shapes import Energies, Latents
 
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from energy_gan.generators.base import Generator, Prior
+from energy_gan.generators.base import Generator
 from energy_gan.generators.output_noise import OutputNoise
-from energy_gan.generators.recognition import Recognition
+from energy_gan.generators.priors import Prior
 from energy_gan.nn import Activation, GaussianNoise, make_activation, sizes
 
 
@@ -40,7 +40,7 @@ class MLPGenerator(Generator):
         batch_norm: bool = True,
         noise_before_norm: float = 0.0,
         noise: OutputNoise | None = None,
-        recognition: Recognition | None = None,
+        recognition: nn.Module | None = None,
         bounded: bool = False,
     ):
         widths = [prior.latent_dim, *sizes("hidden", hidden)]

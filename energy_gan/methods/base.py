@@ -21,13 +21,13 @@ from torch.optim import Optimizer
 
 from energy_gan.energies.mixture import unfitted
 from energy_gan.nn import Scheduled
-from energy_gan.ppca import evenly
+from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import mixed_seed, set_seed
 from energy_gan.shapes import Scalar
 
 Terms = Mapping[str, Scalar]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-Schedule = Callable[[float], float]  # of progress, see energy_gan/schedules.py
+Schedule = Callable[[float], float]  # of progress, see energy_gan/optim/schedules.py
 F = TypeVar("F")
 
 

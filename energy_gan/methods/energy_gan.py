@@ -69,7 +69,7 @@ class EnergyGAN(Method):
             advance once. With generator_first the energy learns from the samples of before that move. The
             graph stays in memory throughout. Needs same_latents and generator_steps=1.
         energy_schedule, generator_schedule, entropy_schedule: factors of the learning rates, see
-            `energy_gan.schedules`.
+            `energy_gan.optim.schedules`.
         seed: with the step, it fixes every random number of training.
     """
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
-from energy_gan.quadrature import Grid
+from energy_gan.numerics.quadrature import Grid
 from energy_gan.shapes import Points, Scalar
 
 

@@ -15,7 +15,8 @@ al., 2001), https://doi.org/10.1162/089976601750264965.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from energy_gan.ppca import PPCAMixture, evenly
+from energy_gan.errors import InputError
+from energy_gan.numerics.ppca import PPCAMixture, evenly
 
 DETECTORS = (
     "isolation forest",
@@ -257,3 +259,28 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     if set(np.unique(labels).tolist()) != {0, 1}:
         raise ValueError(f"labels must be 0 and 1, both present, got {np.unique(labels)[:5].tolist()}")
     return scores, labels
+
+
+BATCH = 4_096  # rows or images at a time
+
+
+def scores_of(run: Path, model, x) -> dict[str, Any]:
+    """The two scores of a trained energy, an array each: E(x), and ‖∇E(x)‖² as the networks see x.
+
+    Raises:
+        InputError: one is not finite.
+    """
+    from energy_gan.metrics.anomaly import squared_gradient_norm
+
+    parts = x.split(BATCH)
+    scores = {
+        "E": [model.energy(part) for part in parts],
+        "‖∇E‖²": [squared_gradient_norm(model.energy, part, model.method.scale.cpu()) for part in parts],
+    }
+    scores = {name: np.concatenate([part.numpy() for part in values]) for name, values in scores.items()}
+    for name, values in scores.items():
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{run}: {name} of a row of the test is not finite, training failed: remove the run"
+            )
+    return scores

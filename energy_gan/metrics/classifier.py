@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from energy_gan.errors import InputError
-from energy_gan.files import write_atomically
 from energy_gan.metrics.features import (
     FOLDER,
     FeatureNetwork,
@@ -26,6 +25,7 @@ from energy_gan.metrics.features import (
     features_of,
 )
 from energy_gan.randomness import mixed_seed, random_generator
+from energy_gan.system.files import write_atomically
 
 LARGEST = 32  # pixels a side that the classifier sees; larger images are averaged down
 

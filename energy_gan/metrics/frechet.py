@@ -25,8 +25,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torchmetrics import Metric
 
-from energy_gan.files import write_atomically
 from energy_gan.metrics.features import FOLDER, FeatureNetwork, Images, RawImages, checksum, features_of
+from energy_gan.system.files import write_atomically
 
 
 class Statistics(NamedTuple):

@@ -29,7 +29,7 @@ from energy_gan.metrics.features import (
 )
 from energy_gan.metrics.frechet import frechet_distance, real_statistics, statistics_from
 from energy_gan.metrics.yardsticks import GaussianEstimate
-from energy_gan.ppca import PPCAMixture, evenly
+from energy_gan.numerics.ppca import PPCAMixture, evenly
 from energy_gan.randomness import random_generator
 
 NEIGHBOURHOOD = 3_000  # features of each kind for precision and recall

@@ -16,7 +16,7 @@ from energy_gan.metrics.alignment import SampleDivergence, kl_divergence, total_
 from energy_gan.metrics.distances import SlicedWasserstein
 from energy_gan.metrics.modes import HighDensityShare, ModeShares
 from energy_gan.metrics.yardsticks import GaussianEstimate, KernelEstimate
-from energy_gan.quadrature import Grid, evaluate
+from energy_gan.numerics.quadrature import Grid, evaluate
 from energy_gan.randomness import random_generator
 
 Energy = Callable[[Tensor], Tensor]  # (B, D) points to B energies

@@ -6,7 +6,7 @@ import torch
 
 from energy_gan.generators.base import Draw
 from energy_gan.negatives.base import Negatives, NegativeSampler
-from energy_gan.quadrature import Grid
+from energy_gan.numerics.quadrature import Grid
 from energy_gan.shapes import Energies, Points
 
 

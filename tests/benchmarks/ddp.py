@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from lightning import Callback
 
-from energy_gan.compose import compose
-from energy_gan.run import Run
+from energy_gan.run.compose import compose
+from energy_gan.run.run import Run
 
 STEPS, WARM = 60, 10
 WAYS = ("PlayersTogether", "ddp_find_unused_parameters_true")

@@ -18,7 +18,7 @@ from lightning import Callback
 from pairs import DEVICE, batches, config_of, data_of, method_of
 from timing import Row, median, ratio, spread
 
-from energy_gan.run import Run
+from energy_gan.run.run import Run
 
 BLOCK = {"2D": 200, "MNIST": 50, "64×64": 50}  # steps; a multiple of the gate's, so every block logs as often
 ROUNDS = {"2D": 5, "MNIST": 4, "64×64": 2}  # at most

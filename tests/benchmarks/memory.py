@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from energy_gan.methods.base import Method, Player
-from energy_gan.run import Run
+from energy_gan.run.run import Run
 
 LONG, EARLY = 2500, 1000
 MB = 2**20

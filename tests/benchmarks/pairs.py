@@ -9,12 +9,12 @@ import torch
 from straightforward import Straightforward
 from torch import Tensor
 
-from energy_gan.build import build
-from energy_gan.compose import Config, compose
 from energy_gan.data.base import DataModule
 from energy_gan.data.images import ImageData, Split
 from energy_gan.data.source import ArraySource
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.run.build import build
+from energy_gan.run.compose import Config, compose
 
 # at 64×64 half the paper's channels and a batch of 16, so that a step takes a CPU about a second
 HALF = ["method.energy.features.channels=[64,128,256,512]", "method.generator.channels=[512,256,128,64]"]

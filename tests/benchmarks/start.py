@@ -27,7 +27,7 @@ STAGES = """
 import json, sys, time
 marks = []
 def mark(name): marks.append((name, time.time()))
-from energy_gan.compose import compose
+from energy_gan.run.compose import compose
 from energy_gan.cli.train import quick_start
 mark("import of the door")
 compose(sys.argv[1:])
@@ -39,8 +39,8 @@ with quick_start(config):
     mark("import of torch")
     import lightning
     mark("import of Lightning")
-    from energy_gan.cli.summary import summary
-    from energy_gan.run import Run
+    from energy_gan.reports.summary import summary
+    from energy_gan.run.run import Run
     mark("import of the rest")
     run = Run(config)
 mark("data, networks, trackers built")

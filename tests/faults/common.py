@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import torch
 
 from energy_gan.cli import door
-from energy_gan.compose import compose
-from energy_gan.run import Run
+from energy_gan.run.compose import compose
+from energy_gan.run.run import Run
 
 FEW = ["data.n_points=300", "data.n_held_out=300", "data.batch_size=32"]
 QUICK = [

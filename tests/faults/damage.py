@@ -18,8 +18,8 @@ import yaml
 from faults.common import FEW, QUICK, Outcome, fresh, imported, in_child, one_line, open_door, same, training
 from faults.kills import Noise, decode
 
-from energy_gan.build import load
 from energy_gan.errors import InputError
+from energy_gan.run.checkpoints import load
 
 GIVEN = ["data=eight_gaussians", "method=kim_bengio", *FEW, *QUICK, "callbacks.checkpoint.every_n_steps=10"]
 RESUMED = (r"^resumed from step \d+$", r"^interrupted")
@@ -241,7 +241,7 @@ TARGETS = {
     "os.system": {"_target_": "os.system", "command": "touch canary"},
     "subprocess": {"_target_": "subprocess.run", "args": ["touch", "canary"]},
     "builtins.eval": {"_target_": "builtins.eval", "source": "open('canary', 'w')"},
-    "through this package": {"_target_": "energy_gan.files.os.system", "command": "touch canary"},
+    "through this package": {"_target_": "energy_gan.system.files.os.system", "command": "touch canary"},
     "through torch.nn": {"_target_": "torch.nn.modules.module.os.system", "command": "touch canary"},
     "hydra's own door": {"_target_": "hydra.utils.call", "config": {"_target_": "os.system"}},
     "hydra's get_method": {"_target_": "hydra.utils.get_method", "path": "os.system"},

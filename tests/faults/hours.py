@@ -14,8 +14,8 @@ from statistics import mean
 from faults.common import Outcome, fresh
 from lightning import Callback
 
-from energy_gan.compose import compose
-from energy_gan.run import Run
+from energy_gan.run.compose import compose
+from energy_gan.run.run import Run
 
 FASTER = 10
 LOOKS = 200  # at memory and files, and fewer where those are many seconds apart

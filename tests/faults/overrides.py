@@ -16,8 +16,8 @@ from unittest import mock
 
 from faults.common import FEW, QUICK, Outcome, fresh, imported, in_child, open_door
 
-from energy_gan.compose import compose, options
-from energy_gan.run import Run
+from energy_gan.run.compose import compose, options
+from energy_gan.run.run import Run
 
 TOGETHER = 50  # in one process
 SECONDS = 30  # for one
@@ -27,7 +27,7 @@ VALUES = (
     "", "null", "true", "-1", "0", "1", "2", "3.5", "1e30", "-1e-9", "nan", "inf", "-inf", "[]", "[1,2]",
     "[0]", "[-3]", "[[2]]", "[a]", "{}", "{a: 1}", "abc", "'5'", "${seed}", "${absent}", "${oc.env:HOME}",
     "???", "é", "a b", "/", "..", "10000000000000", "99999999999999999999", "[1,", "{", "'", '"', "\\",
-    "a=b", "a,b", "x\ty", "\x00", "💥", "energy_gan.schedules.cosine", "os.system",
+    "a=b", "a,b", "x\ty", "\x00", "💥", "energy_gan.optim.schedules.cosine", "os.system",
     "{_target_: torch.nn.ReLU}", "{_target_: os.system, command: touch canary}",
     "{_target_: torch.nn.Linear}",
 )  # fmt: skip

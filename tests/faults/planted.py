@@ -9,9 +9,9 @@ from faults.common import FEW, QUICK, Outcome, fresh
 from lightning import Callback
 from torch import nn
 
-from energy_gan.compose import compose
 from energy_gan.errors import InputError
-from energy_gan.run import Run
+from energy_gan.run.compose import compose
+from energy_gan.run.run import Run
 
 CHAINS = ["method.negatives.chains=64", "method.negatives.moved=32", "method.negatives.n_steps=2"]
 SMALL = ["method.generated=32"]

@@ -1,0 +1,65 @@
+"""What a run says at its end: its numbers beside the yardsticks, its folder, what to type next."""
+
+from pathlib import Path
+
+import yaml
+
+from energy_gan.reports.tables import read_metrics, table
+
+NEXT = """\
+folder   {run}
+pictures {run}/figures/*.png
+next     make energy RUN={run} INPUT={input} OUT=energies.csv
+         make compare RUNS='{run} …'"""
+POINTS = {"input": "points.csv", "out": "samples.csv"}
+NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT={out}"
+
+NOT_INTEGRABLE = (
+    "Not integrable by construction (no quadratic term, or unbounded features): log Z and all that rests "
+    "on it hold on the grid only."
+)
+
+
+def summary(run: Path) -> str:
+    """The table and the next commands of a finished run; its folder alone if nothing was measured."""
+    if not (run / "metrics.json").is_file():
+        return f"\nfolder   {run}"
+    report = read_metrics(run)
+    rows = {report["name"]: report["metrics"]}
+    if refined := refined_row(report["metrics"]):
+        rows["  refined by MALA"] = refined
+    if limit := exact_likelihood(run):
+        rows["exact likelihood"] = limit
+    rows |= report["yardsticks"]
+    head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
+    if not report["integrable"]:
+        head += "\n" + NOT_INTEGRABLE
+    said = f"verdict  {report['verdict']}"
+    if report["no_log_normalizer"]:
+        said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
+    has_generator = bool({"sliced_w2", "energy_generated"} & report["metrics"].keys())
+    files = {"input": "folder", "out": "samples.png"} if "energy_held_out" in report["metrics"] else POINTS
+    after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run, **files)
+    return f"\n{head}\n\n{table(rows)}\n\n{said}\n\n{after}"
+
+
+def refined_row(metrics: dict[str, float]) -> dict[str, float]:
+    """The numbers of the refined samples, by their plain names."""
+    return {k.removeprefix("refined_"): v for k, v in metrics.items() if k.startswith("refined_")}
+
+
+def exact_likelihood(run: Path) -> dict[str, float] | None:
+    """The numbers of the newest exact-likelihood run on the same data, if there is one."""
+    data = _data(run)
+    for other in sorted(run.parent.parent.parent.glob(f"exact_likelihood/{run.parent.name}/*/metrics.json"))[
+        ::-1
+    ]:
+        if other.parent != run and _data(other.parent) == data:
+            return read_metrics(other.parent)["metrics"]
+    return None
+
+
+def _data(run: Path) -> dict:
+    """What the data were drawn from: all settings but the seed and the batches."""
+    data = yaml.safe_load((run / "config.yaml").read_text())["data"]
+    return {key: value for key, value in data.items() if key not in ("seed", "batch_size")}

@@ -1,0 +1,108 @@
+"""A run's checkpoints: which there are, what the last whole one holds, and the model in it."""
+
+import sys
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from energy_gan.errors import InputError
+from energy_gan.model import Model
+from energy_gan.run.build import build, check
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Those of a run's folder, the last one first, read or not.
+
+    Raises:
+        InputError: it is no run's folder, or nothing was saved in it.
+    """
+    if not run.exists():
+        raise InputError(f"RUN={run} does not exist: give a run's folder, runs/<method>/<data>/<time>")
+    if not (run / "config.yaml").is_file():
+        raise InputError(
+            f"RUN={run} is no run's folder (it has no config.yaml): runs/<method>/<data>/<time> is one"
+        )
+    found = sorted((run / "checkpoints").glob("step_*.ckpt"), reverse=True)
+    if not found:
+        raise InputError(f"RUN={run} has no checkpoint yet: nothing was saved before it ended, train it anew")
+    return found
+
+
+def newest(run: Path) -> tuple[Path, dict[str, Any]]:
+    """The last whole checkpoint of a run's folder, with its contents; standard error names damaged ones.
+
+    Raises:
+        InputError: it is no run's folder, nothing was saved in it, or nothing of it is whole.
+    """
+    found = checkpoints(run)
+    for count, path in enumerate(found):
+        try:
+            checkpoint = read_checkpoint(path)
+        except InputError:
+            continue
+        if count:
+            damaged = ", ".join(p.name for p in found[:count])
+            print(f"{run}: {damaged} cannot be read, {path.name} is taken instead", file=sys.stderr)
+        return path, checkpoint
+    names = ", ".join(path.name for path in found)
+    raise InputError(f"RUN={run} has no checkpoint that can be read, {names} are damaged: train it anew")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's contents: tensors and plain containers, nothing in it is executed.
+
+    Raises:
+        InputError: the file is missing, damaged, or not one of ours.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: give a run's folder or a .ckpt file of one")
+    with path.open("rb") as file, warnings.catch_warnings():  # a file that may not be read is not damaged
+        warnings.simplefilter("ignore")  # torch's, of what it then refuses
+        try:
+            with zipfile.ZipFile(file) as archive:  # torch does not look at the checksums that it writes
+                changed = archive.testzip()
+            file.seek(0)
+            checkpoint = None if changed else torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # zipfile and torch raise whatever the damaged bytes lead to
+            raise InputError(
+                f"{path} cannot be read, it is damaged or no checkpoint: give an earlier one of its folder"
+            ) from error
+    if changed:
+        raise InputError(
+            f"{path} cannot be read, the checksum of {changed} is wrong: give an earlier one of its folder"
+        )
+    held = checkpoint if isinstance(checkpoint, dict) else {}
+    parts = held.get("hyper_parameters"), held.get("state_dict")
+    if not all(isinstance(part, dict) for part in parts) or "method" not in parts[0]:
+        raise InputError(f"{path} is no checkpoint of energy_gan: give a run's folder or a .ckpt file of one")
+    return checkpoint
+
+
+def load(path: str | Path, trust: Sequence[str] = ()) -> Model:
+    """The trained model of a run's folder (its last checkpoint) or of one checkpoint.
+
+    Args:
+        path: the folder or the .ckpt file.
+        trust: your own packages that the config may build from.
+
+    Raises:
+        InputError: it is neither, it is damaged, or its config names something not trusted.
+    """
+    path = Path(path)
+    checkpoint = read_checkpoint(path) if path.suffix == ".ckpt" else newest(path)[1]
+    config = checkpoint["hyper_parameters"]
+    check({"method": config["method"]}, trust)
+    method = build(config["method"], "method")
+    method.save_hyperparameters(config)
+    try:
+        method.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} holds weights of other networks than its config describes: it was trained with parts of "
+            "your own, `fit(energy=…, generator=…)`; build these and load the file's state_dict into them"
+        ) from error
+    return Model(method.eval())

@@ -1,0 +1,228 @@
+"""From names and overrides to a plain config, every value resolved. Hydra's work, without torch.
+
+`data=` and `method=` choose the recipe: `conf/experiment/<method>/<data>.yaml` where there is one,
+else the one for that kind of data. A mistake is one line that names what there is instead.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
+
+from energy_gan.errors import InputError
+
+HERE = Path(__file__).parent.parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+PLURAL = ("callbacks", "logger")  # groups of several things
+Config = dict[str, Any]
+
+
+def options(group: str) -> dict[str, str]:
+    """The configs of a group, each with the comment on its first line."""
+    files = sorted((CONF / group).glob("*.yaml"))
+    return {file.stem: file.read_text().split("\n")[0].lstrip("# ") for file in files}
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """The config that `key=value` overrides ask for, resolved to plain containers.
+
+    `data=` and `method=` choose the recipe: `experiment/<method>/<data>` where there is one, else
+    the one for that kind of data. Without `method=`, `experiment/default/` names the best.
+
+    Raises:
+        InputError: an unknown name, key or option, a missing or unreadable value.
+    """
+    OmegaConf.register_new_resolver("table_shape", _table_shape, replace=True)
+    OmegaConf.register_new_resolver("at_least", lambda n, shape: max(n, prod(shape)), replace=True)
+    OmegaConf.register_new_resolver(
+        "in_plane", lambda here, beyond, shape: here if prod(shape) <= 2 else beyond, replace=True
+    )
+    OmegaConf.register_new_resolver("doubling", _doubling, replace=True)
+    OmegaConf.register_new_resolver(
+        "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
+    )
+    overrides = [_quoted(override) for override in overrides]
+    if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
+        # the recipe names the method: `aligned` is another one of images than of points
+        overrides = [o for o in overrides if o.partition("=")[0] != "method"] + [f"experiment={recipe}"]
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            config = hydra_compose("train", overrides, return_hydra_config=True)
+        choices = config.hydra.runtime.choices
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        config.name = f"{choices.method}/{choices.data}"
+        config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, OSError, TypeError, ValueError) as error:
+        raise InputError(_explain(error, overrides)) from error
+    return config
+
+
+def _quoted(override: str) -> str:
+    """The override, its value in quotes if Hydra's grammar cannot read it: a path with = or ' in it."""
+    key, equals, value = override.partition("=")
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        if equals and key.isprintable() and not value.startswith(("'", '"')):
+            escaped = value.replace("'", "\\'")
+            return f"{key}='{escaped}'"
+    return override
+
+
+def _chosen(group: str, overrides: Sequence[str]) -> str | None:
+    values = [o.partition("=")[2].strip("'\"") for o in overrides if o.partition("=")[0] == group]
+    return values[-1] if values else None
+
+
+def _recipe(overrides: Sequence[str]) -> str | None:
+    data = _chosen("data", overrides) or OmegaConf.load(CONF / "train.yaml").defaults[1].data
+    method = _chosen("method", overrides) or "default"
+    if not (CONF / f"data/{data}.yaml").is_file():
+        return None  # Hydra then names the data sets there are
+    shape = OmegaConf.to_container(OmegaConf.load(CONF / f"data/{data}.yaml"))["shape"]
+    kinds = _kinds(shape)
+    recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
+    found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
+    if not found and kinds != ["points"] and method in options("method"):
+        able = sorted(
+            f.parent.name for f in CONF.glob("experiment/*/images.yaml") if f.parent.name != "default"
+        )
+        raise InputError(
+            f"method={method} is not made for images, as data={data} has: give {' or '.join(able)}"
+        )
+    return found
+
+
+def _kinds(shape: Any) -> list[str]:
+    """What kind of data that is, the narrowest first; an interpolation is a table's."""
+    if not isinstance(shape, list) or len(shape) != 3:
+        return ["points"]
+    return ["small_images", "images"] if max(shape[1:]) <= 28 and shape[0] == 1 else ["images"]
+
+
+def _doubling(least: int, shape: Sequence[int]) -> list[int]:
+    """Widths of layers that each halve an image, down to 4 to 7 pixels: least, 2 least, 4 least, …"""
+    return [least * 2**i for i in range(max(1, int(min(shape[1:])).bit_length() - 3))]
+
+
+def _table_shape(path: str) -> list[int]:
+    from energy_gan.data.table import table_shape  # reads files: only where it is asked for
+
+    return table_shape(path)
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line from what Hydra and OmegaConf say in many."""
+    cause = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return str(cause)
+        cause = cause.__cause__
+    text = str(error)
+    if match := re.search(r"Could not find '(\w+)/(.+)'", text):
+        group, name = match.groups()
+        return f"{group}={name} is unknown: choose one of {', '.join(options(group))}"
+    for group, value in re.findall(r"^(\w+)=(null|[\d.]+)$", "\n".join(overrides), re.MULTILINE):
+        if "Config group override must be" in text and (CONF / group).is_dir():
+            names = ", ".join(options(group)) or "<method>/<data>"
+            parts = f"; a part of it is left out by {group}.PART=null" if group in PLURAL else ""
+            return f"{group}={value} is no name: choose one of {names}{parts}"
+    if match := re.search(r"Could not override '(.+)'", text):
+        near = _nearest(match[1], overrides)
+        return f"{match[1]} is not a key of the config{near}: see `make config` for all"
+    if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
+        return f"{error.full_key} has no value: give {error.full_key}=VALUE"
+    what = " ".join(text.split("See https")[0].split())
+    return f"cannot read the overrides: {what}; write them as key=value"
+
+
+def _nearest(key: str, overrides: Sequence[str]) -> str:
+    """Did you mean …, among the keys of the same recipe."""
+    groups = [o for o in overrides if o.partition("=")[0] in ("experiment", "data", "method", "network")]
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            keys = list(_leaves(OmegaConf.to_container(hydra_compose("train", groups))))
+    except (HydraException, OmegaConfBaseException, OSError):
+        return ""
+    same_ending = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = same_ending or difflib.get_close_matches(key, keys, n=3)
+    return f", did you mean {' or '.join(near[:3])}?" if near else ""
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}" if key else name)
+    elif not key.endswith(("_target_", "_partial_")):
+        yield key
+
+
+ABSENT = object()  # null is a value
+
+
+def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config that a run's folder keeps, for use in that folder, with some values changed.
+
+    Raises:
+        InputError: the file is damaged, or an override names a key that it does not have.
+    """
+    try:
+        config = OmegaConf.load(run / "config.yaml")
+        OmegaConf.set_struct(config, True)
+        config.run_dir, old = str(run), config.run_dir
+        for name in ("callbacks", "logger", "trainer"):  # the folder may have been moved
+            _replace(config[name], old, str(run))
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            if not equals or OmegaConf.select(config, key, default=ABSENT) is ABSENT:
+                near = difflib.get_close_matches(key, list(_leaves(OmegaConf.to_container(config))), n=1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                raise InputError(f"{override!r} changes no key of {run}/config.yaml{hint}")
+            OmegaConf.update(config, key, OmegaConf.create(f"v: {value}").v, force_add=True)
+        return OmegaConf.to_container(config)
+    except (OmegaConfBaseException, YAMLError, AttributeError, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{run}/config.yaml cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _replace(node: Any, old: str, new: str) -> None:
+    for key, value in node.items() if isinstance(node, DictConfig) else ():
+        if isinstance(value, str) and value.startswith(old):
+            node[key] = new + value[len(old) :]
+        else:
+            _replace(value, old, new)
+
+
+def split_trust(overrides: list[str]) -> tuple[list[str], list[str]]:
+    """The overrides, and the packages that `trust=[a,b]` names: it is no key of a config or a file."""
+    named = ",".join(o.partition("=")[2].strip("[]") for o in overrides if o.startswith("trust="))
+    rest = [o for o in overrides if not o.startswith("trust=")]
+    return rest, [name.strip() for name in named.split(",") if name.strip()]
+
+
+def only_trust(overrides: list[str]) -> list[str]:
+    """The packages that `trust=[a,b]` names, where nothing else can be given."""
+    rest, trust = split_trust(overrides)
+    if rest:
+        raise InputError(f"{rest[0]!r} cannot be given here: only trust=[my_package] can, all else is --NAME")
+    return trust
+
+
+def split_resume(overrides: list[str]) -> tuple[list[str], bool]:
+    """The overrides, and whether `resume=auto` is among them: no key of a config either."""
+    named = [o for o in overrides if o.startswith("resume=")]
+    if other := [o for o in named if o != "resume=auto"]:
+        raise InputError(
+            f"{other[0]} is unknown: give resume=auto, or `make resume RUN=…` for a run that is there"
+        )
+    return [o for o in overrides if o not in named], bool(named)

@@ -1,0 +1,320 @@
+"""One run: its config, its folder, and the objects that train."""
+
+import logging
+import os
+import secrets
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import OmegaConf
+from torch import nn
+
+from energy_gan.data.base import DataModule
+from energy_gan.data.table import ArrayPoints
+from energy_gan.errors import InputError
+from energy_gan.generators.base import Generator
+from energy_gan.methods.base import Method
+from energy_gan.model import Model
+from energy_gan.run.build import REFUSALS, build, check, refusal
+from energy_gan.run.checkpoints import newest
+from energy_gan.run.compose import Config, compose
+from energy_gan.system.files import held, write_text
+
+
+class Run:
+    """Build everything that a config describes. Nothing is written before `create`.
+
+    Args:
+        config: composed and resolved; `run_dir` is the folder.
+        trust: the user's own packages that the config may build from.
+        data: used instead of the config's.
+        parts: of the method, used instead of the config's.
+
+    Raises:
+        InputError: a key, a value or the data cannot be used.
+    """
+
+    def __init__(
+        self, config: Config, trust: Sequence[str] = (), data: DataModule | None = None, **parts: nn.Module
+    ):
+        _quieten()
+        config = _identified(config)
+        check(config, trust)
+        self.config, self.folder, self.parts = config, Path(config["run_dir"]), parts
+        if config.get("threads"):
+            torch.set_num_threads(config["threads"])
+        # Adam's averages of a dead unit shrink below 1e-38 and stay there, where a CPU is many times slower
+        torch.set_flush_denormal(True)
+        self._make_trainer()
+        self.data: DataModule = data or build(config["data"], "data")
+        self.data.setup()
+        self._check_shares()
+        self._make_method()
+        self._use_the_device_well()
+        if "checkpoint" in self.callbacks:
+            self.callbacks["checkpoint"].check_room(self.method, "average" in self.callbacks)
+
+    def _make_trainer(self) -> None:
+        self.callbacks = {k: c for k, c in build(self.config["callbacks"], "callbacks").items() if c}
+        self.trainer = self._trainer()
+
+    def _make_method(self) -> None:
+        torch.manual_seed(self.config["seed"])  # the networks' first weights
+        self.method = _method(self.config["method"], self.parts)
+        self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
+        if "report" in self.callbacks and self.trainer.is_global_zero:
+            self.callbacks["report"].prepare(self.data)
+
+    def _use_the_device_well(self) -> None:
+        torch.set_float32_matmul_precision(self.config.get("float32_matmul_precision", "highest"))
+        if self.config.get("channels_last"):
+            self.method.to(memory_format=torch.channels_last)
+        if self.config.get("compile"):
+            self.method.compile_networks()
+
+    def _trainer(self) -> Trainer:
+        steps = self.config["trainer"].get("max_steps")
+        if steps is None or steps < 1:
+            raise InputError(f"trainer.max_steps={steps} trains nothing: give at least 1")
+        precision = str(self.config["trainer"].get("precision"))
+        if precision.startswith("16"):  # scaled gradients, which the players' optimizers would not unscale
+            raise InputError(f"trainer.precision={precision} is not supported: give bf16-mixed or 32-true")
+        loggers = [logger for logger in build(self.config["logger"], "logger").values() if logger]
+        make = build({**self.config["trainer"], "_partial_": True}, "trainer")
+        try:
+            trainer = make(callbacks=list(self.callbacks.values()), logger=loggers)
+        except (MisconfigurationException, ValueError, TypeError) as error:
+            said, settings = " ".join(str(error).split()).rstrip(".!"), self.config["trainer"]
+            hint = ""
+            if settings.get("accelerator", "cpu") != "cpu":
+                asked = ", ".join(f"trainer.{k}={settings.get(k)}" for k in ("accelerator", "devices"))
+                hint = f" ({asked}; torch sees {torch.cuda.device_count()} GPUs): trainer=cpu needs none"
+            raise InputError(f"trainer: {said}{hint}") from error
+        here, cores = trainer.num_devices, os.cpu_count() or 1
+        if trainer.strategy.root_device.type == "cpu" and here > max(2, cores):
+            raise InputError(
+                f"trainer.devices={here} processes were asked for and this machine has {cores} cores: "
+                f"give at most trainer.devices={max(2, cores)}"
+            )
+        return trainer
+
+    def _check_shares(self) -> None:
+        """InputError unless a batch can be shared out evenly among the processes."""
+        n = self.trainer.world_size
+        if n == 1:
+            return
+        batches = {
+            "data.batch_size": self.data.batch_size,
+            "method.generated": self.config["method"].get("generated"),
+        }
+        for name, size in batches.items():
+            if size is not None and (size % n or size < 2 * n):
+                raise InputError(
+                    f"{name}={size} cannot be shared out evenly among {n} processes, 2 or more each: "
+                    f"give a multiple of {n}, {name}={max(2, size // n) * n}"
+                )
+
+    def create(self) -> None:
+        """Make the run's folder, with the resolved config in it; of several processes the first does."""
+        if not self.trainer.is_global_zero:
+            return
+        try:
+            self.folder.mkdir(parents=True)
+        except FileExistsError as error:
+            raise InputError(
+                f"run_dir={self.folder} exists already and nothing is overwritten: name another"
+            ) from error
+        self._write_config()
+
+    def _write_config(self) -> None:
+        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(self.config))
+
+    def fit(self) -> None:
+        """Train from the start."""
+        self.method.train()  # parts of one's own may come in evaluation mode
+        self._train()
+
+    def start_again(self) -> None:
+        """Train from the start in the folder of a run that ended before its first checkpoint."""
+        if self.trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write_config()
+        self._tell_loggers(0)
+        self.fit()
+
+    def resume(self, found: tuple[Path, Config] | None = None) -> int:
+        """Go on from the last checkpoint; the step it was taken at. The folder keeps the config as it is now.
+
+        Args:
+            found: the checkpoint and its contents, if they have been looked for already.
+
+        Raises:
+            InputError: there is none, or nothing is left to do.
+        """
+        path, checkpoint = found or newest(self.folder)
+        step, last = checkpoint["global_step"], self.trainer.max_steps
+        if step >= last:
+            raise InputError(
+                f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: "
+                f"to go on, give ARGS='trainer.max_steps={2 * last}'"
+            )
+        if self.trainer.is_global_zero:
+            self._write_config()
+            print(f"resumed from step {step}")
+        self._tell_loggers(step)
+        self._train(ckpt_path=path, weights_only=True)
+        return step
+
+    def _tell_loggers(self, step: int) -> None:
+        for logger in self.trainer.loggers:
+            if hasattr(logger, "go_on"):  # one of energy_gan.callbacks.trackers
+                logger.go_on(step)
+
+    def _train(self, ckpt_path: Path | None = None, weights_only: bool | None = None) -> None:
+        """`Trainer.fit`, again and again where a divergence is returned from.
+
+        What fails because the weights are no longer finite is told as that.
+        """
+        with self._alone():
+            while True:
+                try:
+                    self.trainer.fit(self.method, self.data, ckpt_path=ckpt_path, weights_only=weights_only)
+                    return
+                except Exception as error:
+                    divergence = self.callbacks.get("divergence")
+                    if divergence is None or not divergence.found:
+                        raise
+                    if not self._may_return():
+                        raise InputError(divergence.found) from error
+                ckpt_path, weights_only = self._back(), True
+
+    def _may_return(self) -> bool:
+        divergence = self.callbacks["divergence"]
+        if "checkpoint" not in self.callbacks or len(divergence.past(self.folder)) >= divergence.returns:
+            return False
+        return self._saved() or not self.parts  # the first weights of one's own parts are gone
+
+    def _saved(self) -> bool:
+        return any((self.folder / "checkpoints").glob("step_*.ckpt"))
+
+    def _back(self) -> Path | None:
+        """Make all anew, as a run that was killed is taken up; the checkpoint to go on from, if any."""
+        path, checkpoint = newest(self.folder) if self._saved() else (None, {"global_step": 0})
+        step = checkpoint["global_step"]
+        told = self.callbacks["divergence"].go_back(self.folder, step)
+        print(f"\n{told}", file=sys.stderr, flush=True)  # below the progress bar
+        self._make_trainer()
+        self._make_method()
+        self.method.train()
+        self._tell_loggers(step)
+        return path
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuse to train in a folder in which another process trains; the lock dies with its owner."""
+        if "checkpoint" not in self.callbacks or not self.trainer.is_global_zero:
+            yield  # nothing is written, or the first process holds the lock
+            return
+        refusal = f"another process trains in {self.folder} now: wait for its end, or give another run_dir"
+        with held(self.folder, refusal):
+            yield
+
+
+def fit(
+    x: Any,
+    *,
+    method: str | None = None,
+    energy: nn.Module | None = None,
+    generator: Generator | None = None,
+    max_steps: int | None = None,
+    seed: int = 0,
+    run_dir: str | Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Model:
+    """Train a pair on an array of points, shape (N, D); nothing is written unless `run_dir` is given.
+
+    Args:
+        x: a numpy array or a tensor.
+        method: a name in conf/method; the best for points, `aligned`, if None.
+        energy: your own E, any module from (B, D) to (B,), instead of the method's. It sees
+            standardised points.
+        generator: your own, `Generator(network, prior)`, instead of the method's.
+        max_steps: instead of the recipe's.
+        seed: of the split, the first weights and the training.
+        run_dir: keep the run in this new folder: config, checkpoints, numbers and pictures. With parts
+            of your own `load` cannot rebuild it: the folder has their weights, the code is yours.
+        overrides: any other `key=value` of the config.
+
+    Returns:
+        The model in evaluation mode, in the units of x.
+
+    Raises:
+        InputError: x or a setting cannot be used.
+    """
+    x = np.asarray(x, dtype=np.float32)
+    if x.ndim != 2:
+        raise InputError(f"x has shape {x.shape}: give a table of shape (N, D), one row for each point")
+    given = [f"method={method}"] if method else []
+    given += ["data=points", "data.path=memory", f"data.shape=[{x.shape[1]}]"]
+    given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
+    if max_steps is not None:
+        given.append(f"trainer.max_steps={max_steps}")
+    config = compose(given)
+    if run_dir is None:
+        config = without_folder(config)
+    settings = config["data"]
+    data = ArrayPoints(x, held_out=settings["held_out"], batch_size=settings["batch_size"], seed=seed)
+    parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
+    run = Run(config, data=data, **parts)
+    if run_dir is not None:
+        run.create()
+    run.fit()
+    run.method.calibrate()
+    return Model(run.method.eval())
+
+
+def without_folder(config: Config) -> Config:
+    """The same training, of which nothing is written: only its progress is shown."""
+    return config | {
+        "run_dir": ".",
+        "callbacks": {name: config["callbacks"].get(name) for name in ("progress", "divergence")},
+        "logger": {},
+        "trainer": config["trainer"] | {"enable_checkpointing": False},
+    }
+
+
+def _identified(config: Config) -> Config:
+    """The config with the id of its run on W&B, one for the life of the folder; W&B's agent gives its own."""
+    loggers = config.get("logger")
+    tracker = loggers.get("wandb") if isinstance(loggers, dict) else None
+    if not isinstance(tracker, dict) or "id" not in tracker:  # what else is wrong with it, `check` says
+        return config
+    name = os.environ.get("WANDB_RUN_ID") or tracker["id"] or secrets.token_hex(4)
+    return config | {"logger": config["logger"] | {"wandb": tracker | {"id": name}}}
+
+
+def _method(node: Config, parts: dict[str, nn.Module]) -> Method:
+    if not parts:
+        return build(node, "method")
+    rest = {name: value for name, value in node.items() if name not in parts}
+    make = build({**rest, "_partial_": True}, "method")
+    try:
+        return make(**parts)
+    except REFUSALS as error:
+        raise InputError(f"method with {' and '.join(parts)} of your own: {refusal(error)}") from error
+
+
+def _quieten() -> None:
+    """Keep Lightning's advertisements and its own warnings about torch out of the output."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message="Initializing zero-element")  # what is refused next says more

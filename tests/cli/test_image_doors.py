@@ -1,0 +1,141 @@
+"""The doors as somebody with images uses them: what they make, and what a mistake costs."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import QUICK
+from PIL import Image
+
+from energy_gan.metrics import inception
+from energy_gan.reports.summary import summary
+from energy_gan.run.checkpoints import load
+
+SMALL = [
+    "callbacks.report.n_samples=300",
+    "callbacks.report.n_samples_during=100",
+    "method.energy.features.hidden=[32,32]",
+    "method.generator.hidden=[32,32]",
+]
+
+
+@pytest.fixture(scope="module")
+def image_run(tmp_path_factory):
+    """A short run on scikit-learn's digits, trained once for all tests; Inception is not looked for."""
+    from energy_gan.run.compose import compose
+    from energy_gan.run.run import Run
+
+    folder = tmp_path_factory.mktemp("images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inception, "_downloaded", lambda url, path: False)
+        patch.setattr(torch.hub, "get_dir", lambda: str(folder / "hub"))
+        given = [f"run_dir='{folder / 'run'}'", f"callbacks.report.features='{folder / 'features'}'"]
+        run = Run(compose(["data=digits", *given, *QUICK, *SMALL]))
+        run.create()
+        run.fit()
+    return folder / "run"
+
+
+def test_a_run_on_images_leaves_numbers_and_pictures(image_run):
+    report = json.loads((image_run / "metrics.json").read_text())
+    assert report["name"] == "critic/digits", "the default for images"
+    assert {
+        "frechet_lenet", "recall_lenet", "class_smallest_share", "class_kl", "nearest_train_ratio",
+        "energy_gap", "energy_held_out", "drift",
+    } <= report["metrics"].keys()  # fmt: skip
+    assert not any("inception" in name for name in report["metrics"]), "its weights were not there"
+    assert report["yardsticks"].keys() == {"held-out data", "pixel Gaussian", "mixture of PPCA"}
+    assert report["yardsticks"]["held-out data"]["frechet_lenet"] < report["metrics"]["frechet_lenet"]
+    assert [row["step"] for row in report["history"]] == [10, 20]
+    assert re.search(r"20 moves of MALA", report["verdict"])
+    assert {p.stem for p in (image_run / "figures").iterdir()} == {
+        "samples", "interpolation", "samples_by_energy", "held_out_by_energy", "nearest_neighbours",
+        "energy_histograms", "curves",
+    }  # fmt: skip
+
+
+def test_the_summary_says_what_to_do_with_images(image_run):
+    assert "INPUT=folder" in summary(image_run)
+    assert "N=1000 OUT=samples.png" in summary(image_run)
+
+
+def test_energies_are_of_images_between_0_and_1(image_run):
+    """E_x(x) = E_u(2x − 1) + Σ log ½."""
+    model = load(image_run)
+    x = torch.rand(5, 1, 8, 8)
+    u_energy = model.method.energy(2 * x - 1).detach()
+    torch.testing.assert_close(model.energy(x), u_energy + 64 * np.log(0.5), rtol=1e-5, atol=1e-3)
+    pixels = (x * 255).byte()
+    torch.testing.assert_close(model.energy(pixels), model.energy(pixels.float() / 255))
+    samples = model.sample(50)
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+
+
+def test_samples_become_a_picture_a_folder_or_an_array(image_run, open_door):
+    assert open_door("sample", image_run, "--n", 9, "--out", "grid.png")[0] == 0
+    assert Image.open("grid.png").size == (3 * (24 + 2) + 2, 3 * (24 + 2) + 2), "8 pixels, enlarged thrice"
+    assert open_door("sample", image_run, "--n", 3, "--out", "each")[0] == 0
+    assert [Image.open(f).size for f in sorted(Path("each").iterdir())] == [(8, 8)] * 3
+    assert open_door("sample", image_run, "--n", 3, "--out", "array.npy")[0] == 0
+    assert np.load("array.npy").shape == (3, 1, 8, 8)
+    first = np.asarray(Image.open("each/00000.png").convert("L")) / 255
+    np.testing.assert_allclose(first, np.load("array.npy")[0, 0], atol=0.5 / 255 + 1e-6)
+    assert open_door("interpolate", image_run, "--rows", 2, "--columns", 5)[0] == 0
+    assert Image.open("interpolation.png").size == (5 * 26 + 2, 2 * 26 + 2)
+
+
+def test_a_folder_of_images_is_scored(image_run, open_door):
+    assert open_door("sample", image_run, "--n", 4, "--out", "mine")[0] == 0
+    Path("mine/deeper").mkdir()
+    Image.new("RGB", (30, 20), "red").save("mine/deeper/red.jpg")
+    Path("mine/broken.png").write_bytes(b"no image")
+    status, output, errors = open_door("energy", image_run, "--input", "mine", "--out", "energies.csv")
+    assert status == 0, errors
+    assert "1 files could not be read: broken.png" in output
+    table = pd.read_csv("energies.csv")
+    assert len(table) == 5
+    assert table.energy.is_monotonic_increasing
+    pixels = torch.from_numpy(
+        np.asarray(Image.open("mine/00002.png").convert("L"))[None, None] / np.float32(255)
+    )
+    scored = table.set_index("file").energy["00002.png"]
+    assert scored == pytest.approx(load(image_run).energy(pixels).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "RUN", "--out", "there.png"], "OUT=there.png exists already"),
+        (["sample", "RUN", "--out", "there"], "OUT=there exists already"),
+        (["interpolate", "RUN", "--columns", "1"], "at least 1 path of at least 2 steps must be asked for"),
+        (
+            ["interpolate", "RUN", "--out", "there.csv"],
+            "OUT=there.csv has an unknown ending: give one of .png",
+        ),
+        (["energy", "RUN", "--input", "table.csv"], "no folder: give a folder of images"),
+        (["energy", "RUN", "--input", "there"], "there is no image that can be read in"),
+        (["energy", "RUN", "--input", "there", "--out", "e.npy"], "there is a table, .csv or .parquet"),
+        (["data", "data=two_spiral"], "data=two_spiral is no image set and needs no decoding"),
+        (["features", "data=two_spiral"], "data=two_spiral"),
+    ],
+)
+def test_a_mistake_is_one_line(image_run, open_door, arguments, message):
+    Path("there").mkdir()
+    Path("there.png").write_bytes(b"mine")
+    status, _, errors = open_door(*(image_run if a == "RUN" else a for a in arguments))
+    assert status == 2
+    assert re.search(message, errors), errors
+    assert len(errors.strip().splitlines()) == 1, errors
+    assert Path("there.png").read_bytes() == b"mine"
+
+
+def test_points_are_no_images(finished_run, open_door):
+    status, _, errors = open_door("interpolate", finished_run)
+    assert status == 2
+    assert "which are no images" in errors
+    assert open_door("sample", finished_run, "--out", "samples.png")[0] == 2
