@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
+from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.inference.latent_space import LatentChains, Trace
-from energy_gan.methods.base import Method
+from energy_gan.methods.base import OFFERS, Learned, Method
 from energy_gan.negatives.density import DensityNegatives
 from energy_gan.negatives.importance import ImportanceNegatives
 from energy_gan.nn import eagerly
@@ -59,8 +60,23 @@ class Model:
         self.method = method
 
     @property
+    def learned(self) -> Learned:
+        """What the method has learned, in the networks' units."""
+        return self.method.learned
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Which fields of `Learned` there are: energy, ranking, generator, inference, classes."""
+        return frozenset(name for name in OFFERS if getattr(self.learned, name) is not None)
+
+    @property
     def has_generator(self) -> bool:
-        return self.method.generator is not None
+        return "generator" in self.offers
+
+    @property
+    def kind(self) -> str:
+        """What a point is: "points" for a row of numbers, "images"."""
+        return self.method.hparams.get("kind", "points").removeprefix("small_")
 
     @property
     def dimension(self) -> int:
@@ -75,12 +91,12 @@ class Model:
     @property
     def integrable(self) -> bool:
         """True where the energy has a finite normaliser by construction."""
-        return getattr(self.method.energy, "integrable", False)
+        return stated(self.learned.energy, "integrable")
 
     @property
     def data_noise(self) -> float:
         """σ of the noise that the energy's points have in training, in the networks' units; mostly 0."""
-        return getattr(self.method, "data_noise", 0.0)
+        return self.learned.noise
 
     def energy(self, x: Array) -> Float[Tensor, "B"]:
         """E(x), up to one unknown constant −log Z. Low is likely. Differentiable if x asks for it.
@@ -248,7 +264,8 @@ class Model:
             torch.manual_seed(seed)
             for _ in range(-(-n // n_batch)):
                 latent = generator.prior.sample(size, device=self.method.shift.device)
-                parts.append(negatives(self.method.energy, generator.draw(latent)))
+                draw = generator.draw(latent)
+                parts.append(negatives(self.method.energy, draw, draw.samples))
         u = torch.cat([part.samples for part in parts])
         log_weights = torch.cat([part.log_weights for part in parts]) - math.log(len(parts))
         log_scale = self.method.scale.log().sum()
@@ -310,7 +327,7 @@ class Model:
     def _standardised(self, x: Real[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
         """What the networks see of points in the data's own units."""
         x = x.to(self.method.shift.device)
-        is_bytes = x.dtype == torch.uint8 and len(self.method.shape) == 3
+        is_bytes = x.dtype == torch.uint8 and self.kind == "images"
         x = x.float().div_(255) if is_bytes else x.float()
         # in place: one more large array takes as long as a layer
         return (x - self.method.shift).div_(self.method.scale)

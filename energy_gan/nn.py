@@ -96,6 +96,20 @@ class Scheduled(nn.Module):
         raise NotImplementedError
 
 
+class Fitted(nn.Module):
+    """A part that is fitted to the data before the first step, and then stays: `fitted` is a buffer."""
+
+    fitted: Tensor
+
+    def fit(self, x: Tensor, seed: int = 0) -> None:
+        """Fit to standardised points, and say so in `fitted`."""
+        raise NotImplementedError
+
+
+class PerProcess(nn.Module):
+    """A part whose buffers are each process's own, as chains are; a checkpoint keeps those of all."""
+
+
 class GaussianNoise(nn.Module):
     """x + N(0, std²) in training, x in evaluation."""
 

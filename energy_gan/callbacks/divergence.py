@@ -17,7 +17,6 @@ from energy_gan.callbacks.report import N_CHAINS, Report
 from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 from energy_gan.model import evaluating
-from energy_gan.negatives.chains import ChainNegatives
 from energy_gan.randomness import random_generator
 from energy_gan.system.files import write_text
 
@@ -233,9 +232,11 @@ class StopDivergence(Callback):
         """Mean energies, the spread of a few samples in the data's standard deviations, acceptance."""
         with evaluating(method.energy) as energy:
             values = {ENERGIES[0]: float(energy(points).mean())}
-        if (last := getattr(method, "last_negatives", None)) is not None:
-            values[ENERGIES[1]] = float(last.mean_energy)
-        generator, negatives = getattr(method, "generator", None), getattr(method, "negatives", None)
+        with evaluating(method.energy):
+            signs = method.vital_signs(N_CHAINS, random_generator(method.step))
+        if "energy_negative" in signs:
+            values[ENERGIES[1]] = signs["energy_negative"]
+        generator = method.learned.generator
         if generator is not None and self.collapsed:
             buffers = {name: buffer.clone() for name, buffer in generator.named_buffers()}
             rng = random_generator(method.step)  # on the CPU, as the priors and the noises take it
@@ -244,11 +245,8 @@ class StopDivergence(Callback):
             for name, buffer in generator.named_buffers():  # batch norm has taken note of this batch
                 buffer.copy_(buffers[name])
             values[SPREAD] = float(samples.std(0).mean())
-        if isinstance(negatives, ChainNegatives):
-            with evaluating(method.energy) as energy:
-                rate = negatives.acceptance(energy, N_CHAINS, random_generator(method.step))
-            if rate is not None:
-                values[ACCEPTANCE] = rate
+        if "chains_acceptance" in signs:
+            values[ACCEPTANCE] = signs["chains_acceptance"]
         return values
 
     def _refuse_weights(self, method: Method, step: int) -> None:

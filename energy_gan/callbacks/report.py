@@ -18,7 +18,6 @@ from energy_gan.callbacks.trackers import Tracker, histogram
 from energy_gan.data.base import DataModule
 from energy_gan.methods.base import Method
 from energy_gan.model import Model, evaluating
-from energy_gan.negatives.chains import ChainNegatives
 from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.samplers.base import init, run, tune
@@ -156,12 +155,8 @@ class Report(Callback, ABC):
         """
         numbers, method, rng = {}, model.method, random_generator(self.seed)
         with evaluating(method.energy) as energy:
-            chains = getattr(method, "negatives", None)
-            if isinstance(chains, ChainNegatives):
-                rate = chains.acceptance(energy, N_CHAINS, rng)
-                if rate is not None:
-                    numbers["train/chains_acceptance"] = rate
-                    numbers["train/chains_step_size"] = float(chains.step_size)
+            signs = method.vital_signs(N_CHAINS, rng)
+            numbers |= {f"train/{name}": value for name, value in signs.items() if name.startswith("chains_")}
             if model.has_generator:
                 samples = model.sample(N_CHAINS, self.seed).to(method.shift.device)
                 u = (samples - method.shift) / method.scale

@@ -167,7 +167,7 @@ def trained(given: argparse.Namespace) -> tuple:
 
 
 def data_is_images(model) -> bool:
-    return len(model.method.shape) == 3
+    return model.kind == "images"
 
 
 def new_rows(given: argparse.Namespace, columns: Sequence[str]):

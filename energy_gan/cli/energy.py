@@ -32,7 +32,7 @@ def main() -> None:
     from energy_gan.run.checkpoints import load
 
     model = load(given.run, trust)
-    (score_images if len(model.method.shape) == 3 else score_points)(model, given)
+    (score_images if model.kind == "images" else score_points)(model, given)
 
 
 def score_points(model, given: argparse.Namespace) -> None:

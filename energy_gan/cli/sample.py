@@ -57,7 +57,7 @@ def main() -> None:
     from energy_gan.run.checkpoints import load
 
     model = load(given.run, trust)
-    are_images = len(model.method.shape) == 3
+    are_images = model.kind == "images"
     out = given.out or Path("samples.png" if are_images else "samples.csv")
     check_outputs(given, out, endings)
     if out.suffix not in WRITERS:

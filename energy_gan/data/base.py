@@ -7,6 +7,7 @@ E_x(x) = E_u(u) + Σ log scale, see `energy_gan/model.py`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -49,6 +50,7 @@ class DataModule(LightningDataModule, ABC):
     """Points in memory, standardised for training.
 
     Attributes, after `setup`:
+        kind: what a point is.
         points, held_out: what is trained on and what is kept back, in the data's own units.
         shift, scale: the standardisation, one number per dimension.
         density: the law that the points come from, where it is known exactly.
@@ -61,6 +63,7 @@ class DataModule(LightningDataModule, ABC):
         seed: of the draw, the split and the order of the batches.
     """
 
+    kind: Literal["points", "images"] = "points"
     density: Density | None = None
     columns: Sequence[str] | None = None
 

@@ -52,6 +52,7 @@ class ImageData(DataModule):
         on_error: what a file that cannot be decoded does, stop the build or be left out.
     """
 
+    kind = "images"
     in_memory = False  # whether the images are read as one array
     channels: Sequence[int] = (1, 3)  # how many an image may have
 

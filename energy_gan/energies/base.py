@@ -10,6 +10,7 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 """
 
 from abc import ABC, abstractmethod
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -25,6 +26,11 @@ class Energy(nn.Module, ABC):
         """True where Z is finite by construction, whatever the weights."""
         return False
 
+    @property
+    def base(self) -> "Base | None":
+        """The density that the energy tilts, where it is made of one: E(x) = −log p₀(x) + bounded."""
+        return None
+
     @abstractmethod
     def forward(self, x: Points) -> Energies:
         """E(x)."""
@@ -38,3 +44,18 @@ class Energy(nn.Module, ABC):
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             return -torch.autograd.grad(self(x).sum(), x)[0]
+
+
+class Base(Energy):
+    """−log p₀(x): Z is 1, and samples are exact and independent."""
+
+    integrable = True
+
+    @abstractmethod
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
+        """n samples of p₀."""
+
+
+def stated(energy: nn.Module, what: Literal["integrable", "base"]) -> Any:
+    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing."""
+    return getattr(energy, what, {"integrable": False, "base": None}[what])

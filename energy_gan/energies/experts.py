@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from energy_gan.energies.base import Energy
+from energy_gan.energies.base import Base, Energy
 from energy_gan.shapes import Energies, Points
 
 Features = Float[Tensor, "B F"]
@@ -141,6 +141,10 @@ class ProductOfExperts(Energy):
         self.features, self.quadratic = features, quadratic
         self.experts = family(features.out_features, experts)
         self.linear = nn.Parameter(torch.zeros(*shape)) if linear else None
+
+    @property
+    def base(self) -> Base | None:
+        return self.quadratic if isinstance(self.quadratic, Base) else None
 
     @property
     def integrable(self) -> bool:

@@ -15,14 +15,15 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
+from energy_gan.energies.base import Base
 from energy_gan.errors import InputError
+from energy_gan.nn import Fitted
 from energy_gan.numerics.ppca import PPCAMixture, log_joint
 from energy_gan.shapes import Energies, Points
 
 
-class MixtureBase(nn.Module):
+class MixtureBase(Base, Fitted):
     """−log p₀(x), normalised. Before `fit` it is N(0, I), so that networks can be built and checked.
 
     Args:
@@ -99,14 +100,3 @@ class MixtureBase(nn.Module):
         own += (self.axes, self.origins, self.constants)
         for buffer, value in zip(own, found, strict=True):
             buffer.copy_(value)
-
-
-def base_of(energy: nn.Module) -> MixtureBase | None:
-    """p₀, if that is the energy's quadratic term."""
-    base = getattr(energy, "quadratic", None)
-    return base if isinstance(base, MixtureBase) else None
-
-
-def unfitted(module: nn.Module) -> list[MixtureBase]:
-    """The bases in a module that have not seen the data yet."""
-    return [part for part in module.modules() if isinstance(part, MixtureBase) and not part.fitted]

@@ -5,11 +5,11 @@ players and of their moves. `trainer.global_step` is that count: the x axis of a
 and what `max_steps`, checkpoints and the order of the batches go by.
 """
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from lightning import Callback, LightningModule
@@ -19,11 +19,11 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from energy_gan.energies.mixture import unfitted
-from energy_gan.nn import Scheduled
+from energy_gan.generators.base import Generator
+from energy_gan.nn import Fitted, Scheduled
 from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import mixed_seed, set_seed
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Energies, Points, Scalar
 
 Terms = Mapping[str, Scalar]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -82,6 +82,28 @@ class Player:
             group["lr"] = rate * (self.schedule(progress) if self.schedule else 1)
 
 
+class Learned(NamedTuple):
+    """What a method has learned, in the networks' units; None where it has no such thing.
+
+    energy: x -> E(x) = −log p(x) − log Z: it claims to be a density.
+    ranking: x -> a number that is high where x is unlikely, and claims no density.
+    generator: with its prior; `draw(latent)` gives samples.
+    inference: x -> z.
+    classes: x -> logits.
+    noise: σ of the noise that the points get in training before the energy sees them.
+    """
+
+    energy: Callable[[Points], Energies] | None = None
+    ranking: Callable[[Points], Energies] | None = None
+    generator: Generator | None = None
+    inference: nn.Module | None = None
+    classes: nn.Module | None = None
+    noise: float = 0.0
+
+
+OFFERS = ("energy", "ranking", "generator", "inference", "classes")
+
+
 class Method(LightningModule, ABC):
     """Players in alternation, on standardised points. A subclass gives `training_step`.
 
@@ -122,8 +144,9 @@ class Method(LightningModule, ABC):
         data = self.trainer.datamodule
         self.shift.copy_(data.shift)
         self.scale.copy_(data.scale)
-        for base in unfitted(self):  # a resumed run has them from its checkpoint
-            base.fit(data.standardise(evenly(data.points)).to(self.shift.device), self.seed)
+        for part in self.modules():  # a resumed run has them from its checkpoint
+            if isinstance(part, Fitted) and not part.fitted:
+                part.fit(data.standardise(evenly(data.points)).to(self.shift.device), self.seed)
 
     def on_train_start(self) -> None:
         # fused optimizers take for granted that their state lies in memory as the weight does; that of a
@@ -179,6 +202,17 @@ class Method(LightningModule, ABC):
         """Note values for the log, in those steps that are logged."""
         if self.logs_now:
             self.reported |= {f"train/{name}": value.item() for name, value in values.items()}
+
+    @property
+    @abstractmethod
+    def learned(self) -> Learned:
+        """What there is to use of it."""
+
+    def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
+        """What only the method knows of its last step, for those who watch it: "energy_negative", the mean
+        over the negatives; "chains_acceptance" and "chains_step_size" of n of the chains it keeps, tried.
+        """
+        return {}
 
     def compile_networks(self, backend: str = "inductor") -> None:
         """Let torch.compile fuse the networks, for the steps of training alone."""

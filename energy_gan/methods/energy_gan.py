@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.methods.base import MakeOptimizer, Method, Player, Schedule, Terms, plain
+from energy_gan.methods.base import Learned, MakeOptimizer, Method, Player, Schedule, Terms, plain
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import maximum_likelihood, mean_energy
@@ -156,6 +156,10 @@ class EnergyGAN(Method):
             side.append(Player("generator", generator, self.generator_terms, *learn))
         self.players = [*side, by_energy] if generator_first else [by_energy, *side]
 
+    @property
+    def learned(self) -> Learned:
+        return Learned(energy=self.energy, generator=self.generator, noise=self.data_noise)
+
     def training_step(self, batch: tuple[Points], batch_idx: int) -> None:
         (x,) = batch
         latent = self.latents(x)
@@ -172,7 +176,7 @@ class EnergyGAN(Method):
 
     def energy_terms(self, x: Points, latent: Float[Tensor, "N L"] | None) -> Terms:
         """Positive and negative phase (Eq. 7), the negatives as in Eq. 12."""
-        negatives = self.negatives(self.energy, self.detached_draw(latent))
+        negatives = self.negatives(self.energy, self.detached_draw(latent), x)
         x = self.noised(x).detach().requires_grad_(self.penalty is not None)
         energies = self.energy(torch.cat([x, negatives.samples]))  # one pass for both phases
         energy_positive, energy_negative = energies.tensor_split([len(x)])
@@ -208,6 +212,12 @@ class EnergyGAN(Method):
     def entropy_terms(self, x: Points, latent: Float[Tensor, "N L"]) -> Terms:
         """What the entropy's own network learns from the generator's batch."""
         return self.entropy.learning_terms(self.detached_draw(latent), x)
+
+    def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
+        signs = self.negatives.chains(self.energy, n, rng)
+        if self.last_negatives is not None:
+            signs["energy_negative"] = float(self.last_negatives.mean_energy)
+        return signs
 
     def noised(self, x: Points) -> Points:
         """x + σ ε, what the energy is the energy of."""
@@ -256,7 +266,9 @@ class EnergyGAN(Method):
             draw = self.generator.draw(self.generator.prior.sample(2))
             self.generator.train(training)
             _expect("the generator's samples", draw.samples.shape, x.shape)
-        negatives = deepcopy(self.negatives)(self.energy, draw)  # a copy: chains would start from these two
+        negatives = deepcopy(self.negatives)(
+            self.energy, draw, x
+        )  # a copy: chains would start from these two
         _expect("the negatives", negatives.samples.shape, (len(negatives.samples), *self.shape))
         negatives = negatives._replace(energies=self.energy(negatives.samples))
         log_density = negatives.log_density(x) if negatives.log_density else None

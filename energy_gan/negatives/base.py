@@ -39,8 +39,12 @@ class NegativeSampler(nn.Module, ABC):
     needs_generator = False
 
     @abstractmethod
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
-        """Negatives without a graph, from the generator's batch or from elsewhere."""
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
+        """Negatives without a graph: from the generator's batch `draw`, the data `x` or from elsewhere."""
+
+    def chains(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> dict[str, float]:
+        """How n of its chains go, none of which is moved: "chains_acceptance", "chains_step_size"; or {}."""
+        return {}
 
 
 def ess(log_weights: Float[Tensor, "N"]) -> Float[Tensor, ""]:

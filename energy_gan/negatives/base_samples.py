@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from energy_gan.energies.mixture import base_of
+from energy_gan.energies.base import stated
 from energy_gan.generators.base import Draw
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.shapes import Energies, Points
@@ -30,12 +30,11 @@ class BaseNegatives(NegativeSampler):
         self.n = n
 
     @torch.no_grad()
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
-        if (base := base_of(energy)) is None:
-            other = getattr(energy, "quadratic", None)
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
+        if (base := stated(energy, "base")) is None:
             raise ValueError(
-                "BaseNegatives need an energy with a MixtureBase as its quadratic term, got "
-                f"{type(other).__name__ if other is not None else 'none'}"
+                "BaseNegatives need an energy with a base, a MixtureBase as its quadratic term: "
+                f"this {type(energy).__name__} has none"
             )
         samples = base.sample(self.n)
         return Negatives(samples, base(samples) - math.log(self.n), log_density=lambda x: -base(x))

@@ -11,12 +11,13 @@ from energy_gan.generators.base import Draw
 from energy_gan.generators.mixture import log_mixture
 from energy_gan.generators.output_noise import add_noise
 from energy_gan.negatives.base import Negatives, NegativeSampler, ess, systematic
+from energy_gan.nn import PerProcess
 from energy_gan.samplers.base import Kernel, State, adapt, init, run
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
 
-class ChainNegatives(NegativeSampler):
+class ChainNegatives(NegativeSampler, PerProcess):
     """Some of many persistent chains, moved by a kernel that leaves P_energy as it is.
 
     In every training step some chains are chosen, and all of them take n_steps moves. When the energy
@@ -70,18 +71,18 @@ class ChainNegatives(NegativeSampler):
             raise ValueError(f"least_ess must be a share from 0 to 1, got {least_ess}")
         self.moved, self.n_steps, self.target = moved, n_steps, target
         self.weighted, self.least_ess, self.kernel = weighted, least_ess, kernel or MALA()
-        self.register_buffer("chains", torch.full((chains, *shape), torch.nan))  # not started: nan
+        self.register_buffer("places", torch.full((chains, *shape), torch.nan))  # not started: nan
         self.register_buffer("energies", torch.zeros(chains))  # of each chain when it moved last
         self.register_buffer("log_weights", torch.zeros(chains))
         self.register_buffer("step_size", torch.tensor(float(step_size)))
 
     @torch.no_grad()
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
-        lost = ~(self.chains.flatten(1).isfinite().all(1) & self.energies.isfinite())
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
+        lost = ~(self.places.flatten(1).isfinite().all(1) & self.energies.isfinite())
         if lost.any():
             self._start(energy, draw, lost)
-        chosen = torch.randperm(len(self.chains), device=self.chains.device)[: self.moved]
-        state = init(energy, self.chains[chosen])
+        chosen = torch.randperm(len(self.places), device=self.places.device)[: self.moved]
+        state = init(energy, self.places[chosen])
         log_weights = self.log_weights[chosen] + self.energies[chosen] - state.energy
         if self.weighted and ess(log_weights) < self.least_ess * len(chosen):
             kept = systematic(log_weights.softmax(0), len(chosen))
@@ -92,18 +93,20 @@ class ChainNegatives(NegativeSampler):
             state, info = self.kernel.step(energy, state, step_size)
             if self.target is not None:
                 step_size = adapt(step_size, float(info.acceptance.mean()), self.target, rate=0.1)
-        self.chains[chosen], self.energies[chosen], self.log_weights[chosen] = *state[:2], log_weights
+        self.places[chosen], self.energies[chosen], self.log_weights[chosen] = *state[:2], log_weights
         self.step_size.fill_(step_size)
         if not self.weighted:
             return Negatives(state.x)
         return Negatives(state.x, log_weights + state.energy - math.log(len(chosen)))
 
-    def acceptance(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> float | None:
-        """The acceptance rate of the next move of n chains, none of which is kept; None before the first."""
-        started = self.chains[self.chains.flatten(1).isfinite().all(1)][:n]
+    def chains(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> dict[str, float]:
+        """The acceptance rate of the next move of n chains, none of which is kept; {} before the first."""
+        started = self.places[self.places.flatten(1).isfinite().all(1)][:n]
         if not len(started) or not self.energies.any():
-            return None
-        return run(self.kernel, energy, init(energy, started), float(self.step_size), 1, rng)[1]
+            return {}
+        step_size = float(self.step_size)
+        rate = run(self.kernel, energy, init(energy, started), step_size, 1, rng)[1]
+        return {"chains_acceptance": rate, "chains_step_size": step_size}
 
     def _start(
         self, energy: Callable[[Points], Energies], draw: Draw | None, which: Bool[Tensor, "C"]
@@ -113,12 +116,12 @@ class ChainNegatives(NegativeSampler):
         Without a generator, N(0, I) takes its place.
         """
         if draw is None:
-            origin = torch.zeros_like(self.chains[:1])
+            origin = torch.zeros_like(self.places[:1])
             draw = Draw(origin.flatten(1), origin, origin, origin.new_ones(1, 1))
         component = torch.randint(len(draw.clean), (int(which.sum()),), device=which.device)
         x = draw.samples[component]
         if draw.scale is not None:
             x = add_noise(draw.clean[component], draw.scale[component])
-        self.chains[which], self.energies[which] = x, energy(x)
+        self.places[which], self.energies[which] = x, energy(x)
         if self.weighted:
             self.log_weights[which] = -self.energies[which] - log_mixture(x, draw)

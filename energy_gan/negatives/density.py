@@ -16,7 +16,7 @@ class DensityNegatives(NegativeSampler):
     needs_generator = True
 
     @torch.no_grad()
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw) -> Negatives:
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw, x: Points) -> Negatives:
         log_densities = draw.log_prob(draw.samples)
         return Negatives(
             draw.samples, -log_densities - math.log(len(log_densities)), log_density=draw.log_prob
@@ -30,5 +30,5 @@ class NoNegatives(NegativeSampler):
         super().__init__()
         self.shape = tuple(shape)
 
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
         return Negatives(torch.zeros(1, *self.shape))

@@ -12,5 +12,5 @@ class GeneratorNegatives(NegativeSampler):
 
     needs_generator = True
 
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw) -> Negatives:
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw, x: Points) -> Negatives:
         return Negatives(draw.samples.detach())

@@ -39,6 +39,6 @@ class GridNegatives(NegativeSampler):
         self.register_buffer("sizes", grid.sizes, persistent=False)
         self.register_buffer("log_areas", grid.log_areas, persistent=False)
 
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None) -> Negatives:
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
         offset = torch.rand(2, device=self.sizes.device) - 0.5
         return Negatives(self.centres + offset * self.sizes, self.log_areas)

@@ -37,7 +37,7 @@ class ImportanceNegatives(NegativeSampler):
         self.wide, self.wide_std = wide, wide_std
 
     @torch.no_grad()
-    def forward(self, energy: Callable[[Points], Energies], draw: Draw) -> Negatives:
+    def forward(self, energy: Callable[[Points], Energies], draw: Draw, x: Points) -> Negatives:
         far = self.wide_std * torch.randn_like(draw.samples[:1].expand(self.wide, *draw.samples.shape[1:]))
         samples = torch.cat([draw.samples.detach(), far])
         log_densities = log_mixture(samples, draw)

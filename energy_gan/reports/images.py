@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from energy_gan.callbacks.report import Report
 from energy_gan.data.images import ImageData, viewable
 from energy_gan.data.stacked_mnist import StackedMNIST
-from energy_gan.energies.mixture import base_of
+from energy_gan.energies.base import stated
 from energy_gan.metrics.classifier import Classifier, classifier_of
 from energy_gan.metrics.digit_modes import DigitModes, StackedFeatures
 from energy_gan.metrics.features import FeatureNetwork, checksum
@@ -144,7 +144,7 @@ class ImageReport(Report):
 
     def _likelihood(self, model: Model) -> dict[str, float]:
         """Of an energy with a base, which is one of images with noise."""
-        if (base := base_of(model.method.energy)) is None:
+        if (base := stated(model.learned.energy, "base")) is None:
             return {}
         rng = torch.Generator().manual_seed(self.seed)
         noisy = self._noised(self.data.held_out, model, rng)
@@ -157,7 +157,7 @@ class ImageReport(Report):
 
     def _chains(self, model: Model) -> dict[str, float]:
         """Chains from held-out images and from samples: those of a density stay, and meet."""
-        if base_of(model.method.energy) is None:
+        if stated(model.learned.energy, "base") is None:
             return {}
         rng = torch.Generator().manual_seed(self.seed)
         starts = {"held-out images": self.data.held_out[:DRIFTING]}

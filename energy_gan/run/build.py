@@ -27,6 +27,7 @@ TRUSTED = ("energy_gan", "lightning.pytorch", "torch.nn", "torch.optim")
 # the only leaves that no constructor takes
 TYPES = {
     "seed": Annotated[int, Ge(0)],
+    "kind": Literal["points", "small_images", "images"],
     "threads": Annotated[int, Ge(1)] | None,
     "compile": bool,
     "channels_last": bool,

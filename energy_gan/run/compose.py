@@ -24,6 +24,11 @@ from energy_gan.errors import InputError
 HERE = Path(__file__).parent.parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 PLURAL = ("callbacks", "logger")  # groups of several things
+KINDS = {  # of data, each with the recipes that are made for it, the narrowest first
+    "points": ("points",),
+    "small_images": ("small_images", "images"),
+    "images": ("images",),
+}
 Config = dict[str, Any]
 
 
@@ -63,6 +68,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         del config["hydra"]
         config.name = f"{choices.method}/{choices.data}"
         config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        config["kind"] = config["data"].pop("kind", "points")  # no constructor takes it, see `KINDS`
     except (HydraException, OmegaConfBaseException, OSError, TypeError, ValueError) as error:
         raise InputError(_explain(error, overrides)) from error
     return config
@@ -90,11 +96,10 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     method = _chosen("method", overrides) or "default"
     if not (CONF / f"data/{data}.yaml").is_file():
         return None  # Hydra then names the data sets there are
-    shape = OmegaConf.to_container(OmegaConf.load(CONF / f"data/{data}.yaml"))["shape"]
-    kinds = _kinds(shape)
+    kinds = KINDS[OmegaConf.load(CONF / f"data/{data}.yaml").kind]
     recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
     found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
-    if not found and kinds != ["points"] and method in options("method"):
+    if not found and kinds != ("points",) and method in options("method"):
         able = sorted(
             f.parent.name for f in CONF.glob("experiment/*/images.yaml") if f.parent.name != "default"
         )
@@ -102,13 +107,6 @@ def _recipe(overrides: Sequence[str]) -> str | None:
             f"method={method} is not made for images, as data={data} has: give {' or '.join(able)}"
         )
     return found
-
-
-def _kinds(shape: Any) -> list[str]:
-    """What kind of data that is, the narrowest first; an interpolation is a table's."""
-    if not isinstance(shape, list) or len(shape) != 3:
-        return ["points"]
-    return ["small_images", "images"] if max(shape[1:]) <= 28 and shape[0] == 1 else ["images"]
 
 
 def _doubling(least: int, shape: Sequence[int]) -> list[int]:

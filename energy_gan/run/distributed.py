@@ -22,7 +22,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
-from energy_gan.negatives.base import NegativeSampler
+from energy_gan.nn import PerProcess
 from energy_gan.randomness import sharing
 from energy_gan.system.processes import end_with
 
@@ -105,7 +105,7 @@ class PlayersTogether(DDPStrategy):
         return {
             f"{name}.{key}": value
             for name, module in self.lightning_module.named_modules()
-            if isinstance(module, NegativeSampler)
+            if isinstance(module, PerProcess)
             for key, value in module.state_dict().items()
         }
 

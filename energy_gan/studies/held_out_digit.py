@@ -162,13 +162,13 @@ def score(run: Path, data, trust: Sequence[str] = ()) -> dict[str, dict[str, dic
     """The numbers of a run in both tests: by its energy, the norm of its gradient, a density's excess."""
     import torch
 
-    from energy_gan.energies.mixture import base_of
+    from energy_gan.energies.base import stated
     from energy_gan.metrics.anomaly import excess_and_slope, gaussian_energy
     from energy_gan.numerics.ppca import evenly
     from energy_gan.run.checkpoints import load
 
     model = load(run, trust)
-    is_density = base_of(model.method.energy) is not None
+    is_density = stated(model.learned.energy, "base") is not None
     normal = evenly(data.points, NORMAL) if is_density else data.points[:0]
     images = torch.cat([normal, data.test])
     scores = scores_of(run, model, data.pixels(images))

@@ -13,7 +13,7 @@ import energy_gan.model
 from energy_gan import load
 from energy_gan.cli import sample
 from energy_gan.model import Model
-from energy_gan.reports import tables
+from energy_gan.system import tables
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
 
@@ -22,7 +22,9 @@ BLOCK = 64
 
 def model_of(*overrides):
     torch.manual_seed(0)
-    method = build(compose(overrides)["method"], "method").eval()
+    config = compose(overrides)
+    method = build(config["method"], "method").eval()
+    method.save_hyperparameters(config)
     method.shift.normal_()
     method.scale.uniform_(0.5, 2)
     return Model(method)

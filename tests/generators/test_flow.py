@@ -48,7 +48,7 @@ def test_a_flow_s_negatives_weigh_log_z_without_bias(flow):
     def energy(x):
         return x.square().sum(1) / (2 * 0.8**2)
 
-    negatives = DensityNegatives()(energy, draw)
+    negatives = DensityNegatives()(energy, draw, draw.samples)
     log_z = (negatives.log_weights - energy(negatives.samples)).logsumexp(0)
     assert log_z.item() == pytest.approx(math.log(2 * math.pi * 0.8**2), abs=0.03)
 

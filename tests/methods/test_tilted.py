@@ -9,7 +9,7 @@ from test_step import ADAGRAD, Blobs, small_method
 
 from energy_gan.data.digits import Digits
 from energy_gan.energies.experts import LinearExperts, ProductOfExperts
-from energy_gan.energies.mixture import MixtureBase, unfitted
+from energy_gan.energies.mixture import MixtureBase
 from energy_gan.energies.mlp import Identity, MLPFeatures
 from energy_gan.generator_terms.critic import Critic
 from energy_gan.generators.base import Draw, Generator
@@ -90,7 +90,7 @@ def test_a_base_needs_as_many_points_as_components():
 def test_samples_of_the_base_estimate_the_normaliser():
     energy = tilted(tilt=0.5)
     torch.manual_seed(0)
-    negatives = BaseNegatives(50_000)(energy, None)
+    negatives = BaseNegatives(50_000)(energy, None, torch.zeros(1, 2))
     found = torch.logsumexp(negatives.log_weights - energy(negatives.samples), 0)
     assert float(found) == pytest.approx(0.25, abs=0.02)
     torch.testing.assert_close(
@@ -100,8 +100,10 @@ def test_samples_of_the_base_estimate_the_normaliser():
 
 def test_an_energy_without_a_base_is_refused():
     energy = ProductOfExperts([2], MLPFeatures([2], hidden=[4]), 2)
-    with pytest.raises(ValueError, match="a MixtureBase as its quadratic term, got none"):
-        BaseNegatives(4)(energy, None)
+    with pytest.raises(
+        ValueError, match="a MixtureBase as its quadratic term: this ProductOfExperts has none"
+    ):
+        BaseNegatives(4)(energy, None, torch.zeros(1, 2))
 
 
 class Shifted(Blobs):
@@ -131,10 +133,10 @@ def test_the_base_is_fitted_once_when_training_starts():
         [2], MLPFeatures([2], hidden=[8]), 2, quadratic=MixtureBase([2], 2, 1), linear=False
     )
     method = EnergyGAN([2], energy, ADAGRAD, negatives=BaseNegatives(16), objective=noise_contrast)
-    assert unfitted(method)
+    assert not method.energy.base.fitted
     trainer = quiet_trainer(2)
     trainer.fit(method, Blobs([2], 16, 0))
-    assert not unfitted(method)
+    assert method.energy.base.fitted
     before = energy.quadratic.means.clone()
     trainer.fit_loop.epoch_loop.max_steps = 4
     trainer.fit(method, Blobs([2], 16, 1))

@@ -14,6 +14,8 @@ from energy_gan.negatives.chains import ChainNegatives
 from energy_gan.negatives.importance import ImportanceNegatives
 from energy_gan.samplers.langevin import Langevin
 
+X = torch.zeros(1, 2)  # the data, which none of these looks at
+
 
 def energy_at(mean, std=1.0):
     """Of N(mean, std²) in the plane: log Z = log 2π std²."""
@@ -35,7 +37,7 @@ def test_the_normaliser_is_unbiased_whatever_the_generator_does(generator, wide)
     negatives, energy = ImportanceNegatives(wide, wide_std=1.6), energy_at(-0.5)
     estimates = []
     for _ in range(400):
-        x, log_weights, *_ = negatives(energy, generator.draw(generator.prior.sample(64)))
+        x, log_weights, *_ = negatives(energy, generator.draw(generator.prior.sample(64)), X)
         estimates.append((log_weights - energy(x)).logsumexp(0).exp())
     estimates = torch.stack(estimates)
     error = estimates.std() / len(estimates) ** 0.5
@@ -46,7 +48,7 @@ def test_the_normaliser_is_unbiased_whatever_the_generator_does(generator, wide)
 def test_known_weights_need_output_noise():
     generator = Generator(torch.nn.Linear(2, 2), NormalPrior(2))
     with pytest.raises(InputError, match=r"give method\.generator\.noise"):
-        ImportanceNegatives()(energy_at(0.0), generator.draw(generator.prior.sample(8)))
+        ImportanceNegatives()(energy_at(0.0), generator.draw(generator.prior.sample(8)), X)
 
 
 def moving(chains, generator, steps=30):
@@ -56,7 +58,7 @@ def moving(chains, generator, steps=30):
         for step in range(steps + 1):
             energy = energy_at(1.5 * step / steps)
             draw = generator.draw(generator.prior.sample(64)) if generator else None
-            x, log_weights, *_ = chains(energy, draw)
+            x, log_weights, *_ = chains(energy, draw, X)
     energies = energy(x)
     if log_weights is None:
         return x.mean(), None
@@ -79,7 +81,7 @@ def test_chains_go_on_where_their_buffers_left_them(generator):
 
     def go_on(chains, some):
         torch.manual_seed(5)
-        return [chains(energy_at(0.3), draw) for draw in some][-1]
+        return [chains(energy_at(0.3), draw, X) for draw in some][-1]
 
     chains = ChainNegatives([2], chains=64, moved=16, n_steps=2)
     go_on(chains, draws[:2])
@@ -92,10 +94,10 @@ def test_chains_go_on_where_their_buffers_left_them(generator):
 def test_a_step_moves_only_the_chosen_chains(generator):
     chains = ChainNegatives([2], chains=64, moved=16, n_steps=3)
     draw = generator.draw(generator.prior.sample(32))
-    chains(energy_at(0.0), draw)
-    before = chains.chains.clone()
-    x, *_ = chains(energy_at(0.0), draw)
-    moved = (chains.chains != before).any(1)
+    chains(energy_at(0.0), draw, X)
+    before = chains.places.clone()
+    x, *_ = chains(energy_at(0.0), draw, X)
+    moved = (chains.places != before).any(1)
     assert 0 < moved.sum() <= 16
     assert x.shape == (16, 2)
 
@@ -105,20 +107,20 @@ def test_a_lost_chain_starts_anew_and_the_others_go_on(generator):
     narrow = energy_at(0.7, 0.25)
     chains = ChainNegatives([2], chains=4096, moved=64, n_steps=3)
     draw = generator.draw(generator.prior.sample(1024))
-    chains(narrow, draw)
-    before = chains.chains.clone()
-    chains.chains[:2000] = torch.tensor([torch.nan, 0.0])
+    chains(narrow, draw, X)
+    before = chains.places.clone()
+    chains.places[:2000] = torch.tensor([torch.nan, 0.0])
     chains.energies[2000] = torch.inf
-    chains(narrow, draw)
-    assert chains.chains.isfinite().all()
-    assert (chains.chains != before).any(1)[2001:].sum() <= 64
+    chains(narrow, draw, X)
+    assert chains.places.isfinite().all()
+    assert (chains.places != before).any(1)[2001:].sum() <= 64
     log_normalizer = chains.log_weights.logsumexp(0) - math.log(4096)
     assert log_normalizer.item() == pytest.approx(math.log(2 * math.pi * 0.25**2), abs=0.05)
 
 
 def test_another_kernel_may_move_them():
     chains = ChainNegatives([2], 32, 32, weighted=False, target=None, kernel=Langevin())
-    assert chains(energy_at(0.0), None).log_weights is None
+    assert chains(energy_at(0.0), None, X).log_weights is None
 
 
 @pytest.mark.parametrize(
