@@ -13,9 +13,9 @@ import energy_gan.model
 from energy_gan import load
 from energy_gan.cli import sample
 from energy_gan.model import Model
-from energy_gan.system import tables
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
+from energy_gan.system import tables
 
 BLOCK = 64
 
