@@ -113,7 +113,7 @@ class Model:
                 f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
             )
         log_scale = self.method.scale.log().sum()
-        with evaluating(self.method.energy) as energy:
+        with evaluating(self.learned.energy) as energy:
             if x.requires_grad:
                 return (energy(self._standardised(x)) + log_scale).cpu()
             with torch.inference_mode():  # of a large array only a batch is ever converted
@@ -199,7 +199,7 @@ class Model:
         if step_size is not None and not 0 < step_size < math.inf:
             raise InputError(f"the step size must be positive and finite, got {step_size}")
         rng = random_generator(seed)
-        with evaluating(self.method.generator) as generator, evaluating(self.method.energy) as energy:
+        with evaluating(self.learned.generator) as generator, evaluating(self.learned.energy) as energy:
             chains = LatentChains(kernel or MALA(), energy, generator, temperature, with_prior)
             latent = self._latents(n, rng)
             if step_size is None:
@@ -227,7 +227,7 @@ class Model:
             raise InputError("this run trained an energy alone and has no generator to interpolate with")
         if n < 1 or steps < 2:
             raise InputError(f"at least 1 path of at least 2 steps must be asked for, got {n} of {steps}")
-        prior = self.method.generator.prior
+        prior = self.learned.generator.prior
         first, last = prior.sample(2 * n, random_generator(seed)).unflatten(0, (n, 2)).unbind(1)
         t = torch.linspace(0, 1, steps)[None, :, None]
         if isinstance(prior, NormalPrior):
@@ -237,7 +237,7 @@ class Model:
             latent = latent / angle.sin()
         else:
             latent = (1 - t) * first[:, None] + t * last[:, None]
-        with evaluating(self.method.generator) as generator:
+        with evaluating(self.learned.generator) as generator:
             u = _in_batches(generator, latent.flatten(0, 1).to(self.method.shift.device))
         x = (u * self.method.scale + self.method.shift).cpu()
         return x.unflatten(0, (n, steps))
@@ -252,7 +252,7 @@ class Model:
         They come from batches of the generator, whose density is known batch by batch, with a seventh of
         a wide normal among them, or from a flow.
         """
-        generator = self.method.generator
+        generator = self.learned.generator
         if generator is None:
             return None
         exact = type(generator).log_prob is not Generator.log_prob
@@ -260,12 +260,12 @@ class Model:
             return None
         negatives = DensityNegatives() if exact else ImportanceNegatives(wide=n_batch // 7)
         size, parts = n_batch if exact else n_batch - n_batch // 7, []
-        with torch.random.fork_rng(), evaluating(generator), evaluating(self.method.energy):
+        with torch.random.fork_rng(), evaluating(generator), evaluating(self.learned.energy):
             torch.manual_seed(seed)
             for _ in range(-(-n // n_batch)):
                 latent = generator.prior.sample(size, device=self.method.shift.device)
                 draw = generator.draw(latent)
-                parts.append(negatives(self.method.energy, draw, draw.samples))
+                parts.append(negatives(self.learned.energy, draw, draw.samples))
         u = torch.cat([part.samples for part in parts])
         log_weights = torch.cat([part.log_weights for part in parts]) - math.log(len(parts))
         log_scale = self.method.scale.log().sum()
@@ -289,8 +289,8 @@ class Model:
             rng = random_generator(seed, *([number] if number else []))
             with (
                 torch.no_grad(),
-                evaluating(self.method.generator) as generator,
-                evaluating(self.method.energy) as energy,
+                evaluating(self.learned.generator) as generator,
+                evaluating(self.learned.energy) as energy,
             ):
                 latent = self._latents(len(block), rng)
                 size = _batch_size(latent.device, max(self.dimension, latent.shape[1]))
@@ -320,7 +320,7 @@ class Model:
 
     def _latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n L"]:
         try:
-            return self.method.generator.prior.sample(n, rng).to(self.method.shift.device)
+            return self.learned.generator.prior.sample(n, rng).to(self.method.shift.device)
         except RuntimeError as error:
             raise _too_many(n) from error
 

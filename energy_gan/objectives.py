@@ -13,52 +13,37 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from energy_gan.shapes import Energies, Points, Scalar
+from energy_gan.randomness import normal_rows
+from energy_gan.shapes import Energies, Negatives, Points, Scalar
 
 Positive = Float[Tensor, "P"]
-Negative = Float[Tensor, "N"]
 
 
-def maximum_likelihood(
-    energy_positive: Positive,
-    energy_negative: Negative,
-    log_weights: Negative | None = None,
-    log_density: Positive | None = None,
-) -> dict[str, Scalar]:
+def maximum_likelihood(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:
     """E[E(x⁺)] − E[E(x⁻)], whose gradient is that of −log p (Eq. 7).
 
     With log weights w the second term is log Σ exp(wᵢ − E(xᵢ⁻)), an estimate of log Z: its gradient
     is −Σ pᵢ ∇E(xᵢ⁻), p = softmax(w − E), the negative phase with weighted samples, and the sum of
     the two terms is then −log p itself.
     """
-    if log_weights is None:
-        negative_phase = -energy_negative.mean()
+    if negatives.log_weights is None:
+        negative_phase = -negatives.energies.mean()
     else:
-        negative_phase = torch.logsumexp(log_weights - energy_negative, 0)
-    return {"positive_phase": energy_positive.mean(), "negative_phase": negative_phase}
+        negative_phase = torch.logsumexp(negatives.log_weights - negatives.energies, 0)
+    return {"positive_phase": positive.mean(), "negative_phase": negative_phase}
 
 
-def classifier(
-    energy_positive: Positive,
-    energy_negative: Negative,
-    log_weights: Negative | None = None,
-    log_density: Positive | None = None,
-) -> dict[str, Scalar]:
+def classifier(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:
     """−½ E[log σ(−E(x⁺))] − ½ E[log σ(E(x⁻))]: P(data | x) = σ(−E(x)), trained by logistic loss (Eq. 8)."""
-    if log_weights is not None:
+    if negatives.log_weights is not None:
         raise ValueError("the classifier objective takes negatives that count equally, not weighted ones")
     return {
-        "positive_phase": 0.5 * F.softplus(energy_positive).mean(),
-        "negative_phase": 0.5 * F.softplus(-energy_negative).mean(),
+        "positive_phase": 0.5 * F.softplus(positive).mean(),
+        "negative_phase": 0.5 * F.softplus(-negatives.energies).mean(),
     }
 
 
-def noise_contrast(
-    energy_positive: Positive,
-    energy_negative: Negative,
-    log_weights: Negative | None = None,
-    log_density: Positive | None = None,
-) -> dict[str, Scalar]:
+def noise_contrast(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:
     """−½ E[log σ(h(x⁺))] − ½ E[log σ(−h(x⁻))], h(x) = log p(x) − log q(x), the noise q known exactly.
 
     At its optimum p is the data's law. The constant −log Z in log p = −E − log Z is not learned but
@@ -69,29 +54,24 @@ def noise_contrast(
     Contrastive Estimation of Energy-Based Models (Gao et al., 2020), https://arxiv.org/abs/1912.00589.
 
     Args:
-        log_weights: −log q(x⁻) − log N.
-        log_density: log q(x⁺).
+        negatives: with the log weights −log q(x⁻) − log N, and log q(x⁺) as their density at the data.
     """
+    log_weights, log_density = negatives.log_weights, negatives.log_density_at_data
     if log_weights is None or log_density is None:
         raise ValueError("noise_contrast needs negatives of a law whose density is known: DensityNegatives")
-    log_normalizer = torch.logsumexp(log_weights - energy_negative, 0).detach()
+    log_normalizer = torch.logsumexp(log_weights - negatives.energies, 0).detach()
     log_noise = -log_weights - math.log(len(log_weights))
-    positive = -energy_positive - log_normalizer - log_density
-    negative = -energy_negative - log_normalizer - log_noise
+    log_ratio_positive = -positive - log_normalizer - log_density
+    log_ratio_negative = -negatives.energies - log_normalizer - log_noise
     return {
-        "positive_phase": 0.5 * F.softplus(-positive).mean(),
-        "negative_phase": 0.5 * F.softplus(negative).mean(),
+        "positive_phase": 0.5 * F.softplus(-log_ratio_positive).mean(),
+        "negative_phase": 0.5 * F.softplus(log_ratio_negative).mean(),
     }
 
 
-def normalised_likelihood(
-    energy_positive: Positive,
-    energy_negative: Negative,
-    log_weights: Negative | None = None,
-    log_density: Positive | None = None,
-) -> dict[str, Scalar]:
+def normalised_likelihood(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:
     """E[E(x⁺)] = −E[log p(x⁺)] for an energy whose Z is 1, a flow's; negatives are not looked at."""
-    return {"positive_phase": energy_positive.mean()}
+    return {"positive_phase": positive.mean()}
 
 
 def mean_energy(energies: Energies) -> Energies:
@@ -108,9 +88,12 @@ def non_saturating(energies: Energies) -> Energies:
 
 
 def zero_centred_penalty(
-    x: Points, energies: Energies, reduction: Literal["per_sample", "per_pixel"] = "per_sample"
+    x: Points,
+    energies: Energies,
+    weight: float = 1.0,
+    reduction: Literal["per_sample", "per_pixel"] = "per_sample",
 ) -> Scalar:
-    """E ‖∇E(x⁺)‖², the squared norm over all numbers of a point, in float32 whatever the precision is.
+    """weight · E ‖∇E(x⁺)‖², the squared norm over all numbers of a point, in float32 at any precision.
 
     Reference: Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018),
     https://arxiv.org/abs/1801.04406, equation 9 (there with weight γ/2); its "per_pixel" is the published
@@ -118,6 +101,7 @@ def zero_centred_penalty(
 
     Args:
         x: the points, with the graph from them to their energies.
+        weight: not negative.
         reduction: "per_pixel" takes the norm over the first axis of a point alone, an image's channels,
             and the mean over the pixels: 1/(H·W) of "per_sample". Of a point in a plane they are the same.
     """
@@ -125,4 +109,9 @@ def zero_centred_penalty(
         raise ValueError(f"reduction must be 'per_sample' or 'per_pixel', got {reduction!r}")
     (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=True)
     squares = gradient.float().square()
-    return (squares if reduction == "per_pixel" else squares.flatten(1)).sum(1).mean()
+    return weight * (squares if reduction == "per_pixel" else squares.flatten(1)).sum(1).mean()
+
+
+def noised(x: Points, std: float) -> Points:
+    """x + std · ε, ε ~ N(0, I)."""
+    return x + std * normal_rows(x) if std else x

@@ -195,7 +195,7 @@ class StopDivergence(Callback):
         Raises:
             InputError: by them, the run has diverged.
         """
-        measured = method._over_processes(self.measured(method, points[:N_CHAINS]))
+        measured = method.over_processes(self.measured(method, points[:N_CHAINS]))
         seen = {**logged, **Report.gradient_norms(method), **measured}
         for name, value in seen.items():
             self.values.setdefault(name, deque(maxlen=SHOWN)).append((step, value))
@@ -230,9 +230,9 @@ class StopDivergence(Callback):
     @torch.no_grad()
     def measured(self, method: Method, points: Tensor) -> dict[str, float]:
         """Mean energies, the spread of a few samples in the data's standard deviations, acceptance."""
-        with evaluating(method.energy) as energy:
+        with evaluating(method.learned.energy) as energy:
             values = {ENERGIES[0]: float(energy(points).mean())}
-        with evaluating(method.energy):
+        with evaluating(method.learned.energy):
             signs = method.vital_signs(N_CHAINS, random_generator(method.step))
         if "energy_negative" in signs:
             values[ENERGIES[1]] = signs["energy_negative"]

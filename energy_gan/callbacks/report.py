@@ -154,7 +154,7 @@ class Report(Callback, ABC):
         on samples of the generator; what it comes to tells how rough the energy is there.
         """
         numbers, method, rng = {}, model.method, random_generator(self.seed)
-        with evaluating(method.energy) as energy:
+        with evaluating(method.learned.energy) as energy:
             signs = method.vital_signs(N_CHAINS, rng)
             numbers |= {f"train/{name}": value for name, value in signs.items() if name.startswith("chains_")}
             if model.has_generator:

@@ -11,13 +11,15 @@ from typing import Literal
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from lightning import LightningDataModule
 from torch import Tensor
 
 from energy_gan.data.density import Density
 from energy_gan.errors import InputError
+from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import random_generator
+from energy_gan.shapes import Batch
 
 
 class Batches:
@@ -28,11 +30,19 @@ class Batches:
     wants whole batches. Of several processes that train together, each takes its slice of the batch.
     """
 
-    def __init__(self, points: Shaped[Tensor, "N *S"], batch_size: int, seed: int, start: Callable[[], int]):
+    def __init__(
+        self,
+        points: Shaped[Tensor, "N *S"],
+        batch_size: int,
+        seed: int,
+        start: Callable[[], int],
+        labels: Int[Tensor, "N"] | None = None,
+    ):
         self.points, self.batch_size, self.seed, self.start = points, batch_size, seed, start
+        self.labels = labels
         self.per_epoch = len(points) // batch_size
 
-    def __iter__(self) -> Iterator[tuple[Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         together = dist.is_available() and dist.is_initialized()
         rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
         size = self.batch_size // processes
@@ -42,7 +52,10 @@ class Batches:
                 epoch = step // self.per_epoch
                 order = torch.randperm(len(self.points), generator=random_generator(self.seed, 1, epoch))
             first = step % self.per_epoch * self.batch_size + rank * size
-            yield (self.points.index_select(0, order[first : first + size]),)
+            chosen = order[first : first + size]
+            yield Batch(
+                self.points.index_select(0, chosen), None if self.labels is None else self.labels[chosen]
+            )
             step += 1
 
 
@@ -90,6 +103,10 @@ class DataModule(LightningDataModule, ABC):
 
     def standardise(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
         return (x - self.shift) / self.scale
+
+    def some(self) -> Float[Tensor, "K *S"]:
+        """Standardised points for what is fitted to them, evenly out of all: as many as fit into memory."""
+        return self.standardise(evenly(self.points))
 
     def train_dataloader(self) -> Batches:
         return Batches(self.standardise(self.points), self.batch_size, self.seed, self._step)

@@ -24,6 +24,7 @@ from energy_gan.data.base import Batches, DataModule
 from energy_gan.data.cache import Decoded, OnError, decode_once
 from energy_gan.data.source import ArraySource, Source
 from energy_gan.errors import InputError
+from energy_gan.shapes import Batch
 
 Split = Literal["train", "held_out"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
@@ -140,10 +141,10 @@ class ImageData(DataModule):
         return (x - HALF) / HALF
 
     def train_dataloader(self) -> Batches:
-        return Batches(self.points, self.batch_size, self.seed, self._step)
+        return Batches(self.points, self.batch_size, self.seed, self._step, self.labels)
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor], dataloader_idx: int) -> tuple[Tensor]:
-        return (self.standardise(batch[0]),)
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        return batch._replace(x=self.standardise(batch.x))
 
 
 def viewable(images: Float[Tensor, "N C H W"]) -> Float[Tensor, "N _ H _"]:

@@ -1,23 +1,37 @@
 """The contract of what teaches the generator besides the energy: quantities to be raised.
 
-    L_G = E_z[E(G(z))] − entropy_weight · H − likelihood_weight · E_{y ~ P_energy}[log q(y)]
+    L_G = E_z[E(G(z))] − Σ weight · term
 
-The first two (Eq. 13) are KL(P_generator ‖ P_energy) but for log Z; the third is KL(P_energy ‖ P_generator)
-but for the energy's own entropy.
+With the generator's entropy H as a term (Eq. 13) that is KL(P_generator ‖ P_energy) but for log Z; the term
+E_{y ~ P_energy}[log q(y)] is −KL(P_energy ‖ P_generator) but for the energy's own entropy.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from torch import nn
 
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Points, Scalar
+from energy_gan.optim.learns import Learns
+from energy_gan.shapes import Negatives, Points, Scalar
 
 
 class GeneratorTerm(nn.Module, ABC):
-    """A quantity in nats that the generator is to raise: an entropy, a likelihood, a bound on one."""
+    """A quantity in nats that the generator is to raise: an entropy, a likelihood, a bound on one.
+
+    Args:
+        weight: of it in the generator's loss, not negative.
+        learns: how the term's own network learns, for a term that has one.
+    """
+
+    needs_negatives = False  # whether it is of the energy's own samples
+
+    def __init__(self, weight: float = 1.0, learns: Learns | None = None):
+        super().__init__()
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"weight must be a number of at least 0, got {weight}")
+        self.weight, self.learns = weight, learns
 
     @abstractmethod
     def forward(self, generator: Generator, draw: Draw, negatives: Negatives | None) -> Scalar:

@@ -9,8 +9,7 @@ from torch import nn
 from energy_gan.errors import InputError
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Negatives, Scalar
 
 
 class BatchNormEntropy(GeneratorTerm):
@@ -23,12 +22,13 @@ class BatchNormEntropy(GeneratorTerm):
     (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, equation 15.
 
     Args:
+        weight: as in `GeneratorTerm`.
         reduction: "sum" over the scales (the paper and most of the author's scripts) or their
             "mean" (his last ones).
     """
 
-    def __init__(self, reduction: Literal["sum", "mean"] = "sum"):
-        super().__init__()
+    def __init__(self, weight: float = 1.0, reduction: Literal["sum", "mean"] = "sum"):
+        super().__init__(weight)
         if reduction not in ("sum", "mean"):
             raise ValueError(f"reduction must be 'sum' or 'mean', got {reduction!r}")
         self.reduction = reduction
@@ -38,7 +38,7 @@ class BatchNormEntropy(GeneratorTerm):
         if not scales:
             raise InputError(
                 "the entropy of Eq. 15 is read from batch norm, and this generator has none: "
-                "give method.generator.batch_norm=true or method.entropy=null"
+                "give method.generator.batch_norm=true or method.terms.entropy=null"
             )
         entropies = 0.5 * (math.log(2 * math.pi * math.e) + torch.cat(scales).square().log())
         return entropies.sum() if self.reduction == "sum" else entropies.mean()

@@ -18,21 +18,28 @@ from torch import nn
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.negatives.base import Negatives
 from energy_gan.objectives import maximum_likelihood, zero_centred_penalty
-from energy_gan.shapes import Points, Scalar
+from energy_gan.optim.learns import Learns
+from energy_gan.shapes import Negatives, Points, Scalar
 
 
 class Critic(GeneratorTerm):
-    """−E[C(G(z))], of samples without output noise. Not an entropy: it takes the place of one.
+    """−E[C(G(z))], of samples without output noise.
 
     Args:
         critic: C, any module from (B, *shape) to (B,).
+        learns, weight: as in `GeneratorTerm`.
         penalty_weight: of the critic's squared gradient at the data, not negative.
     """
 
-    def __init__(self, critic: nn.Module, penalty_weight: float = 0.1):
-        super().__init__()
+    def __init__(
+        self,
+        critic: nn.Module,
+        learns: Learns | None = None,
+        weight: float = 1.0,
+        penalty_weight: float = 0.1,
+    ):
+        super().__init__(weight, learns)
         if not 0 <= penalty_weight < float("inf"):
             raise ValueError(f"penalty_weight must be a number of at least 0, got {penalty_weight}")
         self.critic, self.penalty_weight = critic, penalty_weight
@@ -43,7 +50,10 @@ class Critic(GeneratorTerm):
     def learning_terms(self, draw: Draw, x: Points) -> Mapping[str, Scalar]:
         x = x.detach().requires_grad_(self.penalty_weight > 0)
         real, fake = self.critic(torch.cat([x, draw.clean])).tensor_split([len(x)])
-        terms = {f"critic_{name}": term for name, term in maximum_likelihood(real, fake).items()}
+        terms = {
+            f"critic_{name}": term
+            for name, term in maximum_likelihood(real, Negatives(draw.clean, energies=fake)).items()
+        }
         if self.penalty_weight > 0:
-            terms["critic_penalty"] = self.penalty_weight * zero_centred_penalty(x, real)
+            terms["critic_penalty"] = zero_centred_penalty(x, real, self.penalty_weight)
         return terms

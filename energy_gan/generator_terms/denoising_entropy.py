@@ -9,9 +9,9 @@ from torch import nn
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.negatives.base import Negatives
 from energy_gan.nn import Activation, Scheduled, make_activation, sizes
-from energy_gan.shapes import Points, Scalar
+from energy_gan.optim.learns import Learns
+from energy_gan.shapes import Negatives, Points, Scalar
 
 
 class DenoisingEntropy(GeneratorTerm, Scheduled):
@@ -30,6 +30,7 @@ class DenoisingEntropy(GeneratorTerm, Scheduled):
         hidden: widths of the score network.
         start, end: σ at first and at last, in standardised units.
         until: the share of the training steps after which σ has come to its end.
+        learns, weight: as in `GeneratorTerm`.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class DenoisingEntropy(GeneratorTerm, Scheduled):
         start: float = 0.3,
         end: float = 0.07,
         until: float = 0.5,
+        learns: Learns | None = None,
+        weight: float = 1.0,
     ):
-        super().__init__()
+        super().__init__(weight, learns)
         if not start > 0 or not end > 0 or not 0 < until <= 1:
             raise ValueError(
                 f"start and end must be positive and until above 0 up to 1, got {start}, {end}, {until}"

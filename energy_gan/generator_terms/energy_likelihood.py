@@ -5,8 +5,8 @@ import torch
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.mixture import log_mixture
-from energy_gan.negatives.base import Negatives, systematic
-from energy_gan.shapes import Points, Scalar
+from energy_gan.negatives.base import systematic
+from energy_gan.shapes import Negatives, Points, Scalar
 
 
 class EnergyLikelihood(GeneratorTerm):
@@ -18,6 +18,8 @@ class EnergyLikelihood(GeneratorTerm):
     Reference: Reweighted Wake-Sleep (Bornschein & Bengio, 2015), https://arxiv.org/abs/1406.2751,
     for a sampler that is taught by weighted samples of its target.
     """
+
+    needs_negatives = True
 
     def forward(self, generator: Generator, draw: Draw, negatives: Negatives) -> Scalar:
         return log_mixture(resample(negatives, len(draw.latent)), draw).mean()

@@ -3,8 +3,7 @@
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generator_terms.energy_likelihood import resample
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Negatives, Scalar
 
 
 class ExactEntropy(GeneratorTerm):
@@ -16,6 +15,8 @@ class ExactEntropy(GeneratorTerm):
 
 class ExactLikelihood(GeneratorTerm):
     """1/B Σᵢ log q(yᵢ), yᵢ ~ P_energy."""
+
+    needs_negatives = True
 
     def forward(self, generator: Generator, draw: Draw, negatives: Negatives) -> Scalar:
         return generator.log_prob(resample(negatives, len(draw.latent))).mean()

@@ -36,8 +36,8 @@ from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.output_noise import noise_log_prob
 from energy_gan.generators.priors import Prior
-from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Latents, Points, Scalar
+from energy_gan.optim.learns import Learns
+from energy_gan.shapes import Latents, Negatives, Points, Scalar
 
 ESTIMATORS = ("jensen_shannon", "donsker_varadhan", "info_nce")
 NEGATIVES = ("shifted", "permuted", "independent", "all_pairs")
@@ -59,6 +59,7 @@ class MutualInformationEntropy(GeneratorTerm):
         published_halves: take half of the Jensen–Shannon bound, as the authors' code does by averaging
             over the pairs of both kinds.
         prior: to draw independent latents from, of the generator's kind and without weights.
+        learns, weight: as in `GeneratorTerm`; it is T that learns.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class MutualInformationEntropy(GeneratorTerm):
         negatives: Literal["shifted", "permuted", "independent", "all_pairs"] = "shifted",
         published_halves: bool = False,
         prior: Prior | None = None,
+        learns: Learns | None = None,
+        weight: float = 1.0,
     ):
-        super().__init__()
+        super().__init__(weight, learns)
         if estimator not in ESTIMATORS:
             raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
         if negatives not in NEGATIVES:

@@ -6,8 +6,7 @@ import torch
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Negatives, Scalar
 
 
 class NearestNeighbourEntropy(GeneratorTerm):
@@ -26,10 +25,11 @@ class NearestNeighbourEntropy(GeneratorTerm):
         neighbours: k, at least 1; a batch of no more than k samples uses all there are.
         least: distances below this, in standardised units, count as this: neither the estimate nor
             the force between two samples becomes infinite. Positive.
+        weight: as in `GeneratorTerm`.
     """
 
-    def __init__(self, neighbours: int = 3, least: float = 1e-6):
-        super().__init__()
+    def __init__(self, neighbours: int = 3, least: float = 1e-6, weight: float = 1.0):
+        super().__init__(weight)
         if neighbours < 1:
             raise ValueError(f"neighbours must be at least 1, got {neighbours}")
         if not 0 < least < math.inf:

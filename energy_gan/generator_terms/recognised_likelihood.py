@@ -7,8 +7,7 @@ from energy_gan.generator_terms.energy_likelihood import resample
 from energy_gan.generator_terms.variational_entropy import require_recognition
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.output_noise import noise_log_prob
-from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Negatives, Scalar
 
 
 class RecognisedLikelihood(GeneratorTerm):
@@ -21,10 +20,13 @@ class RecognisedLikelihood(GeneratorTerm):
 
     Args:
         guesses: K, at least 1.
+        weight: as in `GeneratorTerm`.
     """
 
-    def __init__(self, guesses: int = 4):
-        super().__init__()
+    needs_negatives = True
+
+    def __init__(self, guesses: int = 4, weight: float = 1.0):
+        super().__init__(weight)
         if guesses < 1:
             raise ValueError(f"guesses must be at least 1, got {guesses}")
         self.guesses = guesses

@@ -5,8 +5,7 @@ from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.mixed_prior import MixedPrior
 from energy_gan.generators.output_noise import noise_log_prob
-from energy_gan.negatives.base import Negatives
-from energy_gan.shapes import Scalar
+from energy_gan.shapes import Negatives, Scalar
 
 
 class VariationalEntropy(GeneratorTerm):

@@ -2,35 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from energy_gan.generators.base import Draw
-from energy_gan.shapes import Energies, Points, Scalar
-
-
-class Negatives(NamedTuple):
-    """Samples that stand for the energy's own law in the negative phase.
-
-    With `log_weights`, log Z ≈ logsumexp(log_weights − E(samples)); without, the samples count
-    equally and log Z stays unknown. `energies` are E(samples) where they have been computed;
-    `log_density` is that of the law that the samples come from, where it is known everywhere.
-    """
-
-    samples: Points
-    log_weights: Energies | None = None
-    energies: Energies | None = None
-    log_density: Callable[[Points], Energies] | None = None
-
-    @property
-    def mean_energy(self) -> Scalar:
-        """The mean of E under the law that the negatives stand for: Σ pᵢ E(xᵢ), p = softmax(w − E)."""
-        if self.log_weights is None:
-            return self.energies.mean()
-        return (self.log_weights - self.energies).softmax(0) @ self.energies
+from energy_gan.shapes import Energies, Negatives, Points
 
 
 class NegativeSampler(nn.Module, ABC):
@@ -41,6 +19,13 @@ class NegativeSampler(nn.Module, ABC):
     @abstractmethod
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
         """Negatives without a graph: from the generator's batch `draw`, the data `x` or from elsewhere."""
+
+    def vital_signs(
+        self, energy: Callable[[Points], Energies], last: Negatives | None, n: int, rng: torch.Generator
+    ) -> dict[str, float]:
+        """See `Method.vital_signs`; `last` are the negatives of the last step, if there were any."""
+        signs = self.chains(energy, n, rng)
+        return signs if last is None else signs | {"energy_negative": float(last.mean_energy)}
 
     def chains(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> dict[str, float]:
         """How n of its chains go, none of which is moved: "chains_acceptance", "chains_step_size"; or {}."""

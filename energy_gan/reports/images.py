@@ -148,7 +148,7 @@ class ImageReport(Report):
             return {}
         rng = torch.Generator().manual_seed(self.seed)
         noisy = self._noised(self.data.held_out, model, rng)
-        with evaluating(model.method.energy) as energy:
+        with evaluating(model.learned.energy) as energy:
             numbers, self.reasons = log_likelihood(energy, base, noisy, rng)
         some = self._noised(evenly(self.data.points), model, rng)
         self.densities = likelihood_yardsticks(some.flatten(1).cpu(), noisy.flatten(1).cpu())
@@ -164,7 +164,7 @@ class ImageReport(Report):
         if model.has_generator:
             starts["samples"] = model.sample(CHAINS, self.seed)
         starts = {name: self._noised(x, model, rng) for name, x in starts.items()}
-        with evaluating(model.method.energy) as energy:
+        with evaluating(model.learned.energy) as energy:
             self.along = {
                 name: energies_along(MALA(), energy, u[:CHAINS], MOVES, rng).cpu()
                 for name, u in starts.items()
@@ -183,7 +183,7 @@ class ImageReport(Report):
         device = model.method.shift.device
         rng = torch.Generator(device).manual_seed(self.seed)
         u = self._noised(held_out[:DRIFTING], model, rng)
-        with evaluating(model.method.energy) as energy:
+        with evaluating(model.learned.energy) as energy:
             fall = drift(energy, u, rng)
         by = f"by {abs(fall):.1f} standard deviations"
         if abs(fall) < 1:

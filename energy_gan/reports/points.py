@@ -98,7 +98,7 @@ class PointReport(Report):
         points, held_out = standardise(self.data.points), standardise(self.data.held_out)
         log_scale = float(model.method.scale.log().sum())
         device = model.method.shift.device
-        with evaluating(model.method.energy) as energy:
+        with evaluating(model.learned.energy) as energy:
             numbers, self.reasons = assess(
                 lambda u: energy(u.to(device)).to(u.device),
                 points,

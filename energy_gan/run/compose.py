@@ -34,7 +34,7 @@ Config = dict[str, Any]
 
 def options(group: str) -> dict[str, str]:
     """The configs of a group, each with the comment on its first line."""
-    files = sorted((CONF / group).glob("*.yaml"))
+    files = sorted(file for file in (CONF / group).glob("*.yaml") if not file.name.startswith("_"))
     return {file.stem: file.read_text().split("\n")[0].lstrip("# ") for file in files}
 
 

@@ -113,7 +113,7 @@ class Run:
             return
         batches = {
             "data.batch_size": self.data.batch_size,
-            "method.generated": self.config["method"].get("generated"),
+            "method.draws.n": self.config["method"].get("draws", {}).get("n"),
         }
         for name, size in batches.items():
             if size is not None and (size % n or size < 2 * n):

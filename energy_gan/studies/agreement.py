@@ -66,8 +66,8 @@ Held out, so that no setting was chosen by them: {", ".join(HELD_OUT)}.
 Their tables are drawn by `make draw` and read through `DATA=points`.""",
 )  # fmt: skip
 LONG = (
-    "trainer.max_steps=20000", "method.penalty_weight=1.0", "method.generator.prior.latent_dim=32",
-    "method.energy_optimizer.lr=0.00025", "method.generator_optimizer.lr=0.0005",
+    "trainer.max_steps=20000", "method.penalty.weight=1.0", "method.generator.prior.latent_dim=32",
+    "method.energy_learns.optimizer.lr=0.00025", "method.generator_learns.optimizer.lr=0.0005",
 )  # fmt: skip
 IMAGES = Kind(
     data=("mnist",),
@@ -133,27 +133,27 @@ of them. Seconds are of training as a whole, on one thread of a shared machine."
     variants={
         name: [
             "method=meg", "trainer.max_steps=2000", "method.energy.features.hidden=[128,128,128]",
-            "method.generator.hidden=[128,128,128]", "method.energy_optimizer.lr=0.0005",
-            "method.generator_optimizer.lr=0.0005", "method.entropy_optimizer.lr=0.0005", *own,
+            "method.generator.hidden=[128,128,128]", "method.energy_learns.optimizer.lr=0.0005",
+            "method.generator_learns.optimizer.lr=0.0005", "method.terms.entropy.learns.optimizer.lr=0.0005", *own,
         ]
         for name, own in {
-            "jensen_shannon": ["method.entropy.statistics.hidden=[128,128,128]"],
+            "jensen_shannon": ["method.terms.entropy.statistics.hidden=[128,128,128]"],
             "donsker_varadhan": [
-                "method.entropy.statistics.hidden=[128,128,128]", "method.entropy.estimator=donsker_varadhan",
+                "method.terms.entropy.statistics.hidden=[128,128,128]", "method.terms.entropy.estimator=donsker_varadhan",
             ],
             "info_nce": [
-                "method.entropy.statistics.hidden=[128,128,128]", "method.entropy.estimator=info_nce",
-                "method.entropy.negatives=all_pairs",
+                "method.terms.entropy.statistics.hidden=[128,128,128]", "method.terms.entropy.estimator=info_nce",
+                "method.terms.entropy.negatives=all_pairs",
             ],
             "nearest_neighbours": [
-                "~method.entropy",
-                f"+method.entropy._target_={TERMS}.nearest_neighbour_entropy.NearestNeighbourEntropy",
+                "~method.terms.entropy",
+                f"+method.terms.entropy._target_={TERMS}.nearest_neighbour_entropy.NearestNeighbourEntropy",
             ],
             "batch_norm": [
-                "~method.entropy", f"+method.entropy._target_={TERMS}.batch_norm_entropy.BatchNormEntropy",
-                "+method.entropy.reduction=mean", "method.generator.batch_norm=true",
+                "~method.terms.entropy", f"+method.terms.entropy._target_={TERMS}.batch_norm_entropy.BatchNormEntropy",
+                "+method.terms.entropy.reduction=mean", "method.generator.batch_norm=true",
             ],
-            "none": ["method.entropy=null"],
+            "none": ["method.terms.entropy=null"],
         }.items()
     },
 )  # fmt: skip

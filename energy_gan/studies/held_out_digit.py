@@ -32,14 +32,14 @@ from energy_gan.studies.trials import (
 SEEDS = (0, 1, 2)
 RECIPES = {  # chosen on digit 8, which is not in the table
     "meg": [
-        "method.energy_steps=1", "method.penalty.reduction=per_sample", "method.penalty_weight=0.01",
-        "method.energy_optimizer.lr=0.0005", "method.generator_optimizer.lr=0.0005",
-        "method.entropy_optimizer.lr=0.0005", "method.generator.prior.latent_dim=32",
+        "method.energy_learns.steps=1", "method.penalty.reduction=per_sample", "method.penalty.weight=0.01",
+        "method.energy_learns.optimizer.lr=0.0005", "method.generator_learns.optimizer.lr=0.0005",
+        "method.terms.entropy.learns.optimizer.lr=0.0005", "method.generator.prior.latent_dim=32",
         "method.energy.features.last_activation=leaky_relu", "trainer.max_steps=3000",
         "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.998}",
     ],
     "tilted": [
-        "method.generator=null", "method.entropy=null", "method.energy.quadratic.rank=10",
+        "method.generator=null", "method.terms.entropy=null", "method.energy.quadratic.rank=10",
         "trainer.max_steps=1500",
     ],
 }  # fmt: skip

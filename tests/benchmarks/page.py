@@ -27,7 +27,7 @@ Floating-point operations are those of matrix products and convolutions, counted
 The pairs are `method=kim_bengio` as configured: four_spin for 2D, the MNIST networks on random pixels, and
 the 64×64 networks with half the paper's channels and batches of 16. "Straightforward" is
 `tests/benchmarks/straightforward.py`: the same mathematics with nothing saved. With
-`method.shared_forward=true` one forward of the generator serves all moves of a step; `EnergyGAN` says what
+`method.draws.reuse=forward` one forward of the generator serves all moves of a step; `EnergyGAN` says what
 that changes. In the loop the Trainer runs with everything that a run has by default but the report, which
 measures samples every few hundred steps, and 64×64 has a quarter of the channels. Beside sampling and
 scoring, the bare forward draws its latents and collects what comes out as well; the project adds the way to

@@ -18,7 +18,7 @@ def _of_pair(name: str, rounds: int) -> list[Row]:
     config, n = config_of(name), STEPS[name]
     x = next(batches(data_of(config)))
     steps = by_hand(config)
-    ours, shared = method_of(config), method_of(config_of(name, "method.shared_forward=true"))
+    ours, shared = method_of(config), method_of(config_of(name, "method.draws.reuse=forward"))
     work = {
         "straightforward": lambda: steps.step(x, ours.latents(x)),
         "ours": lambda: ours.training_step((x,), 0),
@@ -46,7 +46,7 @@ def _of_pair(name: str, rounds: int) -> list[Row]:
     return [
         Row(f"{name}: step / straightforward step", ratio(times, "ours", "straightforward"), "at most",
             MOST[name], f"batch of {len(x)}; {note('ours')}"),
-        Row(f"{name}: with `method.shared_forward=true` / straightforward step", ratio(times, "shared",
+        Row(f"{name}: with `method.draws.reuse=forward` / straightforward step", ratio(times, "shared",
             "straightforward"), "at most", MOST_SHARED[name], note("shared")),
         Row(f"{name}: share of the machine's float32 peak in the step", share,
             "at least" if least else "stated", least,

@@ -229,7 +229,7 @@ def test_fitting_in_a_notebook_with_one_s_own_networks(table):
 
     generator = Generator(torch.nn.Linear(5, 3), NormalPrior(5))
     parts = {"energy": MyEnergy(), "generator": generator}
-    settings = {"method": "kim_bengio", "max_steps": 5, "overrides": ["method.entropy=null"]}
+    settings = {"method": "kim_bengio", "max_steps": 5, "overrides": ["method.terms.entropy=null"]}
     model = energy_gan.fit(table[1], **parts, **settings)
     assert model.sample(9).shape == (9, 3)
     assert not Path("runs").exists()

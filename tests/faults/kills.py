@@ -24,7 +24,7 @@ RUNS = {
     "aligned_chains": [
         "data=two_spiral",
         "method=aligned_chains",
-        "method.generated=32",
+        "method.draws.n=32",
         *CHAINS,
         *FEW,
         *QUICK,

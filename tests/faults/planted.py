@@ -14,7 +14,7 @@ from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
 
 CHAINS = ["method.negatives.chains=64", "method.negatives.moved=32", "method.negatives.n_steps=2"]
-SMALL = ["method.generated=32"]
+SMALL = ["method.draws.n=32"]
 RUNS = {
     "kim_bengio": ["data=eight_gaussians", "method=kim_bengio", *FEW],
     "aligned": ["data=two_spiral", "method=aligned", *SMALL, *FEW],

@@ -407,8 +407,8 @@ def test_the_penalty_per_pixel_is_that_of_a_sample_over_the_number_of_pixels(sha
     ("given", "expected"),
     [
         ("method.penalty.reduction=mean", "'per_sample' or 'per_pixel'"),
-        ("method.entropy.estimator=mine", "'jensen_shannon', 'donsker_varadhan' or 'info_nce'"),
-        ("method.entropy.negatives=none", "'shifted', 'permuted', 'independent' or 'all_pairs'"),
+        ("method.terms.entropy.estimator=mine", "'jensen_shannon', 'donsker_varadhan' or 'info_nce'"),
+        ("method.terms.entropy.negatives=none", "'shifted', 'permuted', 'independent' or 'all_pairs'"),
     ],
 )
 def test_another_name_is_refused_in_one_line(given, expected):
@@ -458,11 +458,17 @@ NEAREST = "energy_gan.generator_terms.nearest_neighbour_entropy.NearestNeighbour
     ("given", "players"),
     [
         (["data=swiss_roll"], MUTUAL),
-        (["method.entropy.estimator=info_nce", "method.entropy.negatives=all_pairs"], MUTUAL),
-        (["method.entropy.estimator=donsker_varadhan"], MUTUAL),
-        (["method.entropy.published_halves=true", "method.entropy.negatives=permuted"], MUTUAL),
-        (["method.entropy.negatives=independent", "method.entropy.prior=${method.generator.prior}"], MUTUAL),
-        (["~method.entropy", f"+method.entropy._target_={NEAREST}"], ["generator", "energy"]),
+        (["method.terms.entropy.estimator=info_nce", "method.terms.entropy.negatives=all_pairs"], MUTUAL),
+        (["method.terms.entropy.estimator=donsker_varadhan"], MUTUAL),
+        (["method.terms.entropy.published_halves=true", "method.terms.entropy.negatives=permuted"], MUTUAL),
+        (
+            [
+                "method.terms.entropy.negatives=independent",
+                "method.terms.entropy.prior=${method.generator.prior}",
+            ],
+            MUTUAL,
+        ),
+        (["~method.terms.entropy", f"+method.terms.entropy._target_={NEAREST}"], ["generator", "energy"]),
         (["data=digits"], MUTUAL),
         (["data=digits", "experiment=meg/images", "method.energy.features.channels=[8]"], MUTUAL),
     ],

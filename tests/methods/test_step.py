@@ -260,7 +260,7 @@ def test_parts_that_do_not_fit_are_refused_at_construction():
 @pytest.mark.parametrize("recipe", ["aligned", "aligned_chains"])
 def test_our_recipes_resume_bit_for_bit_too(tmp_path, recipe):
     """With Muon's and Adam's states, the noise's limit, the chains and their weights."""
-    given = ["data=eight_gaussians", f"method={recipe}", "trainer.max_steps=20", "method.generated=32"]
+    given = ["data=eight_gaussians", f"method={recipe}", "trainer.max_steps=20", "method.draws.n=32"]
     given += ["method.generator.prior.bits=3", "method.energy.features.hidden=[16,16]"]
 
     def method():

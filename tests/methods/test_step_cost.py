@@ -188,7 +188,7 @@ def test_a_penalty_stays_in_float32_whatever_the_precision(pair, precision, alon
 
 def test_a_shared_forward_needs_a_generator():
     with pytest.raises(InputError, match=r"shared_forward=true needs a generator.*got no generator"):
-        build(compose(["data=four_spin", "method=exact_likelihood", "+method.shared_forward=true"])["method"],
+        build(compose(["data=four_spin", "method=exact_likelihood", "+method.draws.reuse=forward"])["method"],
               "method")  # fmt: skip
 
 

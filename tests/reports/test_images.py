@@ -130,7 +130,7 @@ def test_every_image_recipe_composes_and_fits_its_parts(method, data):
         small += [f"method.energy.features.channels={down}", f"method.generator.channels={down}"]
         if method == "aligned":
             small += ["method.energy.quadratic.components=2", "method.energy.quadratic.rank=2"]
-            small += [f"method.entropy.critic.features.channels={down}"]
+            small += [f"method.terms.entropy.critic.features.channels={down}"]
     config = compose([f"data={data}", f"method={method}", "run_dir=run", *small])
     check(config)
     assert build(config["method"], "method").shape == tuple(config["data"]["shape"])

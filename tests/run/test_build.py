@@ -87,7 +87,7 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),
         (
             ["method.entropy_weigt=1"],
-            "method.entropy_weigt is not a key .*did you mean method.entropy_weight",
+            "method.entropy_weigt is not a key .*did you mean method.terms.entropy.weight",
         ),
         (["experts=8"], "experts is not a key of the config, did you mean method.energy.experts"),
         (["method.energy.features.hidden=64"], "hidden=64 is of the wrong type: expected a list"),
@@ -103,11 +103,14 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["data.density.std=-0.5"], "data.density: std must be positive and finite, got -0.5"),
         (["method.energy.experts=0"], "method.energy: experts must be at least 1, got 0"),
         (
-            ["method=kim_bengio", "method.entropy.reduction=max"],
-            "method.entropy.reduction='max' is of the wrong type: expected 'sum' or 'mean'",
+            ["method=kim_bengio", "method.terms.entropy.reduction=max"],
+            "method.terms.entropy.reduction='max' is of the wrong type: expected 'sum' or 'mean'",
         ),
-        (["method=kim_bengio", "method.energy_optimizer.lr=-1"], "method: Invalid learning rate: -1"),
-        (["method.energy_optimizer.lr=fast"], "method.energy_optimizer.lr='fast' is of the wrong type"),
+        (["method=kim_bengio", "method.energy_learns.optimizer.lr=-1"], "method: Invalid learning rate: -1"),
+        (
+            ["method.energy_learns.optimizer.lr=fast"],
+            "method.energy_learns.optimizer.lr='fast' is of the wrong type",
+        ),
         (["method.generator.activation=step"], "method.generator.activation='step' is of the wrong type"),
         (
             ["+method.energy.depth=3"],
@@ -144,7 +147,7 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["data.density.jitter=0.001", "data.density.std=0.0001"], "asks for .* cells, over max_cells"),
         (
             ["method=kim_bengio", "method.generator.batch_norm=false"],
-            "batch_norm=true or method.entropy=null",
+            "batch_norm=true or method.terms.entropy=null",
         ),
         (
             ["method=aligned", "method.generator=null"],
@@ -167,7 +170,10 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
             ],
             "the recognition network knows latents of 5 bits and 3 uniforms",
         ),
-        (["method=aligned", "method.energy_optimizer.betas=[0.9]"], "method: the values do not go together"),
+        (
+            ["method=aligned", "method.energy_learns.optimizer.betas=[0.9]"],
+            "method: the values do not go together",
+        ),
         (["method=aligned", "method.generator.prior.bits=70"], "bits must be at most 32, at most 16 where"),
     ],
 )

@@ -27,24 +27,24 @@ UNCOUPLED = {
         "data=four_spin",
         "method=kim_bengio",
         "method.generator.batch_norm=false",
-        "method.entropy=null",
+        "method.terms.entropy=null",
     ],
     "output noise, latents spread": [
         "data=four_spin",
         "method=kim_bengio",
         "network=pieces",
-        "method.entropy=null",
+        "method.terms.entropy=null",
         "method.generator.prior.learned_shares=false",
-        "method.spread_latents=true",
-        "method.generated=48",
+        "method.draws.spread=true",
+        "method.draws.n=48",
         "method.same_latents=false",
-        "method.energy_steps=2",
+        "method.energy_learns.steps=2",
     ],
     "critic": [
         "data=digits",
         "method=critic",
         "method.generator.batch_norm=false",
-        "method.entropy=null",
+        "method.terms.entropy=null",
     ],
 }
 
@@ -140,7 +140,7 @@ def test_two_processes_descend_the_gradient_of_one():
 def interrupt_and_resume(rank):
     """4 steps at once, and 2 more from the checkpoint of the second: what each process has in the end."""
     small = ["data.batch_size=32", "method.negatives.chains=64", "method.negatives.moved=16"]
-    small += ["method.generated=32", "data.n_points=500"]
+    small += ["method.draws.n=32", "data.n_points=500"]
     config = compose(["data=four_spin", "method=aligned_chains", *small, *TOGETHER, "run_dir=run"])
     config |= {
         "logger": {},
@@ -272,7 +272,7 @@ def test_what_is_shared_is_one_draw_and_the_rest_is_each_ones_own():
     [
         (["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=99"], "trainer.devices=99 processes"),
         ([*TOGETHER, "data.batch_size=33"], "data.batch_size=33 cannot be shared out evenly among 2"),
-        ([*TOGETHER, "method.generated=33"], "method.generated=33 cannot be shared out evenly among 2"),
+        ([*TOGETHER, "method.draws.n=33"], "method.draws.n=33 cannot be shared out evenly among 2"),
         (["trainer=ddp", "trainer.strategy.timeout_minutes=0.0"], "timeout_minutes must be positive, got 0"),
         (["trainer=ddp", "trainer.num_nodes=2"], "name the one folder"),
         pytest.param(

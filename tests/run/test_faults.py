@@ -150,7 +150,7 @@ def test_a_folder_of_before_a_setting_goes_on_where_its_default_is_asked_for(ope
     OmegaConf.save(config, "run/config.yaml")
     command = ["train", *GIVEN, "run_dir=run", "resume=auto"]
     assert open_door(*command)[:2] == (0, "run is finished: step 20 of 20\n")
-    for other in ("compile=true", "method.shared_forward=true"):
+    for other in ("compile=true", "method.draws.reuse=forward"):
         status, _, errors = open_door(*command, other)
         assert status == 2
         assert f"another config ({other.replace('true', 'True')}, there False)" in errors

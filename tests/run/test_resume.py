@@ -109,7 +109,7 @@ def diverging(nan_in_data, *more, mended=True):
 FALLING = "{_target_: energy_gan.optim.schedules.cosine, _partial_: true}"
 SHORT = ["trainer.max_steps=60", "callbacks.checkpoint.keep=9", "callbacks.divergence.returns=2"]
 SHORT += [f"method.energy_schedule={FALLING}"]
-HALVES = ["method.energy_optimizer.lr=0.005", "method.generator_optimizer.lr=0.005"]
+HALVES = ["method.energy_learns.optimizer.lr=0.005", "method.generator_learns.optimizer.lr=0.005"]
 LAST = "checkpoints/step_000000060.ckpt"
 
 
@@ -140,7 +140,7 @@ def test_a_run_that_diverged_goes_back_and_on_with_lower_rates(nan_in_data, caps
 
 def test_from_the_same_checkpoint_the_rates_fall_further_and_in_the_end_the_run_ends(nan_in_data, capsys):
     with pytest.raises(
-        InputError, match=r"diverged at step 39: .*; lower method.energy_optimizer.lr=.*step 20"
+        InputError, match=r"diverged at step 39: .*; lower method.energy_learns.optimizer.lr=.*step 20"
     ):
         diverging(nan_in_data, "callbacks.divergence.factor=0.25", mended=False)
     said = capsys.readouterr().err

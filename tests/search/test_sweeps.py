@@ -39,7 +39,7 @@ TRIAL = [
 SHORT = [word for word in TRIAL if word.startswith(("data.n", "data.batch", "trainer", "callbacks.check"))]
 MEASURED = [word for word in TRIAL if word.startswith("callbacks.report")]
 RANGES = {
-    "method.entropy_weight": {"distribution": "log_uniform_values", "min": 0.01, "max": 10.0},
+    "method.terms.entropy.weight": {"distribution": "log_uniform_values", "min": 0.01, "max": 10.0},
     "method.energy.experts": {"values": [4, 8]},
 }
 
@@ -89,7 +89,7 @@ def test_a_range_ends_where_w_and_b_ends():
 
 
 def test_parameters_are_named_by_the_shortest_end_of_their_keys():
-    keys = ["method.energy_optimizer.lr", "method.generator_optimizer.lr", "seed", "data.seed"]
+    keys = ["method.energy_learns.optimizer.lr", "method.generator_learns.optimizer.lr", "seed", "data.seed"]
     assert list(short_names(keys).values()) == [
         "energy_optimizer.lr",
         "generator_optimizer.lr",
@@ -100,10 +100,10 @@ def test_parameters_are_named_by_the_shortest_end_of_their_keys():
 
 def test_the_best_command_is_one_that_make_takes():
     sweep = read("two_spiral_entropy")
-    command = command_of(sweep, {"method.entropy_weight": 0.5, "method.energy.features.hidden": [8, 8]})
+    command = command_of(sweep, {"method.terms.entropy.weight": 0.5, "method.energy.features.hidden": [8, 8]})
     assert command == (
         "make train DATA=two_spiral METHOD=kim_bengio ARGS='trainer.max_steps=2000 "
-        "callbacks.report.every_n_steps=250 method.entropy_weight=0.5 method.energy.features.hidden=[8,8]'"
+        "callbacks.report.every_n_steps=250 method.terms.entropy.weight=0.5 method.energy.features.hidden=[8,8]'"
     )
 
 
@@ -127,7 +127,7 @@ def test_the_best_command_is_one_that_make_takes():
         ({"parameters": {"name": {"values": ["a=b"]}}}, "'a=b' cannot reach a run"),
         ({"parameters": {"seed": 3}}, "says no range"),
         (
-            {"method": "grid", "parameters": {"method.entropy_weight": {"min": 0.1, "max": 1.0}}},
+            {"method": "grid", "parameters": {"method.terms.entropy.weight": {"min": 0.1, "max": 1.0}}},
             "values: […]",
         ),
         ({"command": ["python", "train.py"]}, "must run energy_gan.cli.train"),
@@ -152,7 +152,7 @@ def test_a_file_of_the_wrong_form_is_one_line(changes, said, open_door):
         ),
         ({"method.energy.experts": {"min": 1.5, "max": 8.5}}, "valid integer"),
         (
-            {"method.entropy_weight": {"min": -1.0, "max": 1.0}},
+            {"method.terms.entropy.weight": {"min": -1.0, "max": 1.0}},
             "entropy_weight must be a number of at least 0",
         ),
         ({"data": {"values": ["two_spiral", "rings"]}}, "write data=… into the command"),
@@ -250,7 +250,7 @@ def test_a_search_ends_with_a_table_a_command_and_a_picture(open_door):
     for trial in trials:
         config = yaml.safe_load((folder / f"trial_00{trial['number']}/config.yaml").read_text())
         report = json.loads((folder / f"trial_00{trial['number']}/metrics.json").read_text())
-        assert config["method"]["entropy_weight"] == trial["values"]["method.entropy_weight"]
+        assert config["method"]["entropy_weight"] == trial["values"]["method.terms.entropy.weight"]
         assert config["method"]["energy"]["experts"] == trial["values"]["method.energy.experts"]
         assert trial["metric"] == report["metrics"]["sliced_w2"]
         assert (trial["state"], trial["step"], len(trial["history"])) == ("finished", 20, 2)
@@ -258,7 +258,7 @@ def test_a_search_ends_with_a_table_a_command_and_a_picture(open_door):
     rows = re.findall(r"^ *(\d{3}) ", output, re.M)
     assert rows[0] == f"{best['number']:03d}"
     assert sorted(rows) == ["001", "002", "003"]
-    assert f"method.entropy_weight={best['values']['method.entropy_weight']}" in output
+    assert f"method.terms.entropy.weight={best['values']['method.terms.entropy.weight']}" in output
     assert (folder / "sweep.png").stat().st_size > 20_000
 
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.json")}
@@ -308,10 +308,10 @@ def test_a_trial_whose_file_was_removed_is_replaced_and_no_other(tmp_path, remov
 @pytest.mark.parametrize("method", ["random", "bayes", "grid"])
 def test_listed_values_reach_a_trial_as_they_stand_in_the_file(tmp_path, method):
     listed, single = [0.99995, 0.12345678], 0.7654321
-    parameters = {"method.entropy_weight": {"values": listed}, "data.density.std": {"value": single}}
+    parameters = {"method.terms.entropy.weight": {"values": listed}, "data.density.std": {"value": single}}
     search = found(tmp_path / "here", [1.0, 2.0], method=method, parameters=parameters)
     for trial in search.trials:
-        assert trial.values["method.entropy_weight"] in listed
+        assert trial.values["method.terms.entropy.weight"] in listed
         assert trial.values["data.density.std"] == single
         assert f"data.density.std={single}" in search._command(trial, tmp_path / "run")
     picture(search.trials, search.sweep)
@@ -320,7 +320,7 @@ def test_listed_values_reach_a_trial_as_they_stand_in_the_file(tmp_path, method)
 def test_a_value_drawn_from_a_range_has_4_digits(tmp_path):
     search = found(tmp_path / "here", [1.0, 2.0], method="random")
     for trial in search.trials:
-        assert re.fullmatch(r"0?\.?0*[\d.]{1,5}", str(trial.values["method.entropy_weight"]))
+        assert re.fullmatch(r"0?\.?0*[\d.]{1,5}", str(trial.values["method.terms.entropy.weight"]))
 
 
 def test_a_search_in_which_nothing_varies_has_a_picture_of_its_trials(tmp_path):
@@ -356,7 +356,7 @@ class Waiting(Search):
         if (run / "metrics.json").is_file():
             return super()._command(trial, run)
         code = TRAIN.replace("FAILS", sys.argv[2])
-        return [sys.executable, "-c", code, str(run), str(trial.values["method.entropy_weight"])]
+        return [sys.executable, "-c", code, str(run), str(trial.values["method.terms.entropy.weight"])]
 
 search = Waiting(read("mine.yaml"), Path("here"))
 with search.open():
@@ -404,8 +404,8 @@ def test_a_killed_search_goes_on_with_every_trial_once(stub, whole_group):
     states = [json.loads(p.read_text()) for p in sorted(Path("here").glob("trial_*.json"))]
     assert [s["number"] for s in states] == [1, 2, 3, 4, 5, 6]
     assert {s["state"] for s in states} == {"finished"}
-    assert all(s["metric"] == s["values"]["method.entropy_weight"] / 2 for s in states)
-    assert len({s["values"]["method.entropy_weight"] for s in states}) == 6
+    assert all(s["metric"] == s["values"]["method.terms.entropy.weight"] / 2 for s in states)
+    assert len({s["values"]["method.terms.entropy.weight"] for s in states}) == 6
     assert "trial_001" not in output, "what had finished is not repeated"
     assert Path("started").read_text().split().count("trial_001") == 1
     assert Path("started").read_text().split().count("trial_002") == 1
@@ -611,8 +611,8 @@ def test_w_and_bs_agent_trains_with_the_swept_values_and_outlives_its_server():
     """Two commands from a shipped file; the server dies while the second run trains."""
     spec = read("two_spiral_entropy").with_overrides([*SHORT, *MEASURED]).spec
     values = [
-        {"method.entropy_weight": 0.25, "method.energy.experts": 4},
-        {"method.entropy_weight": 2.5, "method.energy.experts": 16},
+        {"method.terms.entropy.weight": 0.25, "method.energy.experts": 4},
+        {"method.terms.entropy.weight": 2.5, "method.energy.experts": 16},
     ]
     commands = [
         {
@@ -647,14 +647,17 @@ def test_w_and_bs_agent_trains_with_the_swept_values_and_outlives_its_server():
     assert len(runs) == 2
     for run, given, name in zip(runs, values, ("run0", "run1"), strict=True):
         config = yaml.safe_load((run / "config.yaml").read_text())
-        assert config["method"]["entropy_weight"] == given["method.entropy_weight"]
+        assert config["method"]["entropy_weight"] == given["method.terms.entropy.weight"]
         assert config["method"]["energy"]["experts"] == given["method.energy.experts"]
-        assert server.buckets[name]["method.entropy_weight"]["value"] == given["method.entropy_weight"]
+        assert (
+            server.buckets[name]["method.terms.entropy.weight"]["value"]
+            == given["method.terms.entropy.weight"]
+        )
         assert torch.load(run / "checkpoints/step_000000020.ckpt", weights_only=True)["global_step"] == 20
         assert json.loads((run / "metrics.json").read_text())["step"] == 20
         assert list(run.glob(f"wandb/*run-*-{name}/*.wandb"))
     uploaded = server.buckets["run0"]["method"]["value"]
-    assert uploaded["entropy_weight"] == server.buckets["run0"]["method.entropy_weight"]["value"]
+    assert uploaded["entropy_weight"] == server.buckets["run0"]["method.terms.entropy.weight"]["value"]
 
 
 def test_silence_is_counted_from_the_last_answer(monkeypatch):

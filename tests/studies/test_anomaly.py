@@ -481,7 +481,7 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
             "trainer.max_steps=3",
             "runs/anomaly/kim_bengio/seed_0 was made with trainer.max_steps=2 and not 3: give another",
         ),
-        ("method.penalty_weight=7.5", " and not 7.5: give another --folder"),
+        ("method.penalty.weight=7.5", " and not 7.5: give another --folder"),
         ("data.scaling=min_max", "made with data.scaling=standard and not min_max"),
     ):
         status, _, errors = open_door("anomaly", *given, other)
@@ -528,7 +528,7 @@ def test_a_cut_trial_goes_on_with_its_trust_and_no_other_settings(monkeypatch):
     assert commands[1][1:] == [str(path), "trust=[mine]"]
     for other, said in (
         ("trainer.max_steps=18", "runs/trial was made with trainer.max_steps=9 and not 18: give another"),
-        ("method.entropy=null", "made with method.entropy._target_=energy_gan"),
+        ("method.terms.entropy=null", "made with method.terms.entropy._target_=energy_gan"),
         ("callbacks.report=null", "made with callbacks.report._target_="),
         ("callbacks.report.n_samples=5", "made with callbacks.report.n_samples=200000 and not 5"),
         (

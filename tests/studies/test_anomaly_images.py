@@ -332,7 +332,7 @@ def test_settings_given_come_after_those_of_the_recipe():
     assert config["method"]["penalty"]["reduction"] == "per_sample"
     assert config["callbacks"]["average"]["decay"] == 0.998
     assert (config["data"]["without"], config["seed"], config["trainer"]["max_steps"]) == (4, 2, 7)
-    given.set.append("method.penalty_weight=3.0")
+    given.set.append("method.penalty.weight=3.0")
     assert compose(overrides(Trial("meg", 4, 2), given))["method"]["penalty_weight"] == 3
     assert (
         compose(overrides(Trial("critic", 4, 2), argparse.Namespace(steps=None, set=[])))["method"][

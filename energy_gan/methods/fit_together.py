@@ -1,0 +1,68 @@
+"""Whether the parts of a method fit together: found out on two points when it is built."""
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+
+from energy_gan.generators.base import Draw
+from energy_gan.methods.base import Method
+from energy_gan.negatives.base import Negatives
+from energy_gan.optim.learns import Learns
+
+
+def check_parts(
+    method: Method, energy_learns: Learns, generator_learns: Learns, generator_first: bool
+) -> None:
+    """ValueError where an energy, a generator, its terms and its draws do not go together."""
+    for name, term in method.terms.items():
+        if any(weight.requires_grad for weight in term.parameters()) and not term.learns:
+            raise ValueError(f"terms.{name} has a network of its own: give terms.{name}.learns")
+        if term.needs_negatives and generator_first:
+            raise ValueError(f"generator_first must be false where {name} needs the energy's negatives")
+        if term.needs_negatives and energy_learns.every > 1:
+            raise ValueError(
+                f"energy_learns.every must be 1 where {name} needs the energy's negatives, "
+                f"got {energy_learns.every}"
+            )
+    if method.draws.reuse == "forward" and generator_learns.steps > 1:
+        raise ValueError(
+            "draws.reuse=forward needs generator_learns.steps=1, since a second move would need another "
+            f"forward, got {generator_learns.steps}"
+        )
+    with torch.no_grad():
+        generator, training = method.generator, method.generator.training
+        generator.eval()
+        draw = generator.draw(generator.prior.sample(2))
+        generator.train(training)
+        _expect("the generator's samples", draw.samples.shape, (2, *method.shape))
+        negatives = check_energy(method, draw)
+        for term in method.terms.values():
+            term(generator, draw, negatives)
+
+
+@torch.no_grad()
+def check_energy(method: Method, draw: Draw | None = None) -> Negatives:
+    """ValueError where the energy and its negatives do not go together; the negatives of two points."""
+    if not 0 <= method.data_noise < math.inf:
+        raise ValueError(f"data_noise must be a number of at least 0, got {method.data_noise}")
+    if draw is None and method.negatives.needs_generator:
+        name = type(method.negatives).__name__
+        raise ValueError(f"without a generator the negatives must come from elsewhere, got {name}")
+    x = torch.zeros(2, *method.shape)
+    _expect("the energy, one number a point,", method.energy(x).shape, x.shape[:1])
+    negatives = deepcopy(method.negatives)(
+        method.energy, draw, x
+    )  # a copy: chains would start from these two
+    _expect("the negatives", negatives.samples.shape, (len(negatives.samples), *method.shape))
+    negatives = negatives.seen(x, method.energy(negatives.samples))
+    method.objective(method.energy(x), negatives)
+    return negatives
+
+
+def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:
+    if tuple(given) != tuple(expected):
+        raise ValueError(
+            f"{what} must have shape {tuple(expected)} here, got {tuple(given)}: the parts do not fit"
+        )

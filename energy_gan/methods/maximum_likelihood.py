@@ -1,0 +1,80 @@
+"""An energy alone, by maximum likelihood.
+
+    the energy   descends   E[E(x⁺)] − E[E(x⁻)],    whose gradient is that of −log p(x⁺)          (Eq. 6, 7)
+
+There is no generator. Where x⁻ comes from makes the method: the cells of a grid with their areas (exact, in
+the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy that is
+normalised by construction, nowhere.
+
+Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
+(Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 2.2.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from energy_gan.methods.base import Learned, Method
+from energy_gan.methods.fit_together import check_energy
+from energy_gan.methods.phases import Objective, Penalty, phases
+from energy_gan.methods.players import Player, Terms, plain
+from energy_gan.negatives.base import Negatives, NegativeSampler
+from energy_gan.objectives import maximum_likelihood, noised
+from energy_gan.optim.learns import Learns
+from energy_gan.shapes import Batch, Points
+
+
+class MaximumLikelihood(Method):
+    """An energy and where its negatives come from.
+
+    Args:
+        shape: of one point.
+        energy: E, any module from (B, *shape) to (B,).
+        energy_learns: how E learns.
+        negatives: where x⁻ comes from.
+        objective: (E(x⁺), negatives) -> named terms; what the energy descends.
+        penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
+        data_noise: σ of the noise that the data get: the density is one of x + σ ε. Not negative.
+        seed: with the step, it fixes every random number of training.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        energy: nn.Module,
+        energy_learns: Learns,
+        negatives: NegativeSampler,
+        objective: Objective = maximum_likelihood,
+        penalty: Penalty | None = None,
+        data_noise: float = 0.0,
+        seed: int = 0,
+    ):
+        super().__init__(shape, seed)
+        self.energy, self.negatives, self.data_noise = energy, negatives, data_noise
+        self.objective, self.penalty = plain(objective), plain(penalty)
+        self.second_derivatives = penalty is not None
+        self.last_negatives: Negatives | None = None  # for those who watch
+        check_energy(self)
+        self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        (player,) = self.players
+        for _ in player.moves(self.step):
+            self.descend(player, player.terms(batch.x))
+        self.end_step()
+
+    def energy_terms(self, x: Points) -> Terms:
+        """Positive and negative phase (Eq. 7)."""
+        negatives = self.negatives(self.energy, None, x)
+        found = phases(self.energy, noised(x, self.data_noise), negatives, self.objective, self.penalty)
+        self.report_means(found)
+        self.last_negatives = found.negatives
+        return found.terms
+
+    @property
+    def learned(self) -> Learned:
+        return Learned(energy=self.energy, noise=self.data_noise)
+
+    def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
+        return self.negatives.vital_signs(self.energy, self.last_negatives, n, rng)

@@ -1,0 +1,45 @@
+"""The two phases of an energy: data down, negatives up, in one pass of the network."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from energy_gan.methods.players import Terms
+from energy_gan.negatives.base import Negatives
+from energy_gan.shapes import Energies, Points, Scalar
+
+Objective = Callable[[Energies, Negatives], Terms]
+Penalty = Callable[[Points, Energies], Scalar]
+
+
+class Phases(NamedTuple):
+    """What an energy's move comes to."""
+
+    terms: Terms
+    positive: Energies  # E(x⁺)
+    negatives: Negatives  # with E(x⁻), without a graph
+
+    @property
+    def means(self) -> Terms:
+        """For the log."""
+        positive, negative = self.positive.mean(), self.negatives.mean_energy
+        return {
+            "energy_positive": positive,
+            "energy_negative": negative,
+            "energy_gap": negative - positive,
+        }
+
+
+def phases(
+    energy: nn.Module, x: Points, negatives: Negatives, objective: Objective, penalty: Penalty | None
+) -> Phases:
+    """objective(E(x⁺), E(x⁻)) + penalty(x⁺, E(x⁺)) (Eq. 7, 8)."""
+    x = x.detach().requires_grad_(penalty is not None)
+    energies = energy(torch.cat([x, negatives.samples]))
+    positive, negative = energies.tensor_split([len(x)])
+    terms = objective(positive, negatives.seen(x, negative))
+    if penalty is not None:
+        terms = {**terms, "penalty": penalty(x, positive)}
+    return Phases(terms, positive, negatives._replace(energies=negative.detach()))
