@@ -38,7 +38,7 @@ class Negatives(NamedTuple):
     log_density: Callable[[Points], Energies] | None = None
     log_density_at_data: Energies | None = None
 
-    def seen(self, x: Points, energies: Energies) -> "Negatives":
+    def seen(self, x: Points, energies: Float[Tensor, "N"]) -> "Negatives":
         """The same with E(samples), and with log q at the data x where it is known."""
         with torch.no_grad():
             at_data = self.log_density(x) if self.log_density else None

@@ -73,6 +73,7 @@ class Method(Lean, ABC):
         """What there is to use of it."""
 
     def on_fit_start(self) -> None:
+        super().on_fit_start()
         data = self.trainer.datamodule
         self.shift.copy_(data.shift)
         self.scale.copy_(data.scale)

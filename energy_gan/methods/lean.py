@@ -32,10 +32,12 @@ class Lean(LightningModule):
     def configure_optimizers(self) -> list[Optimizer]:
         return [player.optimizer for player in self.players]
 
+    def on_fit_start(self) -> None:
+        self.unheard = self._unheard()
+
     def on_train_start(self) -> None:
         # fused optimizers take for granted that their state lies in memory as the weight does; that of a
         # checkpoint may come from a run with another setting of channels_last
-        self.unheard = self._unheard()
         for weight, state in (item for player in self.players for item in player.optimizer.state.items()):
             for name, value in state.items():
                 if value.shape == weight.shape and value.stride() != weight.stride():

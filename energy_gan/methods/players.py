@@ -66,8 +66,6 @@ class Draws:
     def __post_init__(self):
         if self.n is not None and self.n < 2:
             raise ValueError(f"n must be at least 2, got {self.n}")
-        if self.reuse not in ("nothing", "latents", "forward"):
-            raise ValueError(f"reuse must be 'nothing', 'latents' or 'forward', got {self.reuse!r}")
 
 
 @dataclass

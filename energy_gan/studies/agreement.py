@@ -104,7 +104,8 @@ yardsticks. `critic_long` is `critic` for about ten minutes of one core:
     variants={"critic_long": ["method=critic", *LONG]},
     one_picture=False,
 )
-TERMS = "energy_gan.generator_terms"
+TERMS, ENTROPY = "energy_gan.generator_terms", "method.terms.entropy"
+SMALL = f"{ENTROPY}.statistics.hidden=[128,128,128]"
 ENTROPIES = POINTS._replace(
     data=("eight_gaussians", "twenty_five_gaussians", "swiss_roll"),
     held_out=(),
@@ -134,26 +135,21 @@ of them. Seconds are of training as a whole, on one thread of a shared machine."
         name: [
             "method=meg", "trainer.max_steps=2000", "method.energy.features.hidden=[128,128,128]",
             "method.generator.hidden=[128,128,128]", "method.energy_learns.optimizer.lr=0.0005",
-            "method.generator_learns.optimizer.lr=0.0005", "method.terms.entropy.learns.optimizer.lr=0.0005", *own,
+            "method.generator_learns.optimizer.lr=0.0005", f"{ENTROPY}.learns.optimizer.lr=0.0005", *own,
         ]
         for name, own in {
-            "jensen_shannon": ["method.terms.entropy.statistics.hidden=[128,128,128]"],
-            "donsker_varadhan": [
-                "method.terms.entropy.statistics.hidden=[128,128,128]", "method.terms.entropy.estimator=donsker_varadhan",
-            ],
-            "info_nce": [
-                "method.terms.entropy.statistics.hidden=[128,128,128]", "method.terms.entropy.estimator=info_nce",
-                "method.terms.entropy.negatives=all_pairs",
-            ],
+            "jensen_shannon": [SMALL],
+            "donsker_varadhan": [SMALL, f"{ENTROPY}.estimator=donsker_varadhan"],
+            "info_nce": [SMALL, f"{ENTROPY}.estimator=info_nce", f"{ENTROPY}.negatives=all_pairs"],
             "nearest_neighbours": [
-                "~method.terms.entropy",
-                f"+method.terms.entropy._target_={TERMS}.nearest_neighbour_entropy.NearestNeighbourEntropy",
+                f"~{ENTROPY}",
+                f"+{ENTROPY}._target_={TERMS}.nearest_neighbour_entropy.NearestNeighbourEntropy",
             ],
             "batch_norm": [
-                "~method.terms.entropy", f"+method.terms.entropy._target_={TERMS}.batch_norm_entropy.BatchNormEntropy",
-                "+method.terms.entropy.reduction=mean", "method.generator.batch_norm=true",
+                f"~{ENTROPY}", f"+{ENTROPY}._target_={TERMS}.batch_norm_entropy.BatchNormEntropy",
+                f"+{ENTROPY}.reduction=mean", "method.generator.batch_norm=true",
             ],
-            "none": ["method.terms.entropy=null"],
+            "none": [f"{ENTROPY}=null"],
         }.items()
     },
 )  # fmt: skip

@@ -39,18 +39,16 @@ class Clock(Callback):
 
 def wrapped_step(method, batch, batch_idx):
     """`EnergyGAN.training_step` as DDP needs it: the weights of the others need no gradient in a move."""
-    (x,) = batch
-    latent = method.latents(x)
+    step = Step(batch.x, method.generator, method.draws)
     for player in method.players:
         for weight in method.parameters():
             weight.requires_grad_(False)
         for weight in player.parameters:
             weight.requires_grad_(True)
-        for _ in range(player.n_steps):
+        for _ in player.moves(method.step):
             player.optimizer.zero_grad()
-            method.manual_backward(sum(player.terms(x, latent).values()))
+            method.manual_backward(sum(player.terms(step).values()))
             player.optimizer.step()
-            latent = latent if method.same_latents else method.latents(x)
     method.end_step()
 
 

@@ -75,7 +75,7 @@ def _peak(name: str) -> Row:
     x, method = next(batches(data_of(config))), method_of(config)
 
     def step() -> None:
-        method.training_step((x,), 0)
+        method.training_step(Batch(x), 0)
 
     step()  # gradients and the optimizers' state are there from now on
     gradients = [p.grad for p in method.parameters() if p.grad is not None]
@@ -85,9 +85,9 @@ def _peak(name: str) -> Row:
         for _ in range(3):
             step()
         constant = live.bytes() == after_one
-    latent = method.latents(x)
     move = max(
-        _saved(lambda player=player: player.terms(x, latent), player) + _size(player.parameters)
+        _saved(lambda player=player: player.terms(Step(x, method.generator, method.draws)), player)
+        + _size(player.parameters)
         for player in method.players
     )
     needed = _size([x, *_state(method)]) + move

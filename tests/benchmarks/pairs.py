@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from energy_gan.data.source import ArraySource
 from energy_gan.methods.energy_gan import EnergyGAN
 from energy_gan.run.build import build
 from energy_gan.run.compose import Config, compose
+from energy_gan.shapes import Batch
 
 # at 64×64 half the paper's channels and a batch of 16, so that a step takes a CPU about a second
 HALF = ["method.energy.features.channels=[64,128,256,512]", "method.generator.channels=[512,256,128,64]"]
@@ -40,24 +40,12 @@ class NoiseImages(ImageData):
         return ArraySource("noise", split, pixels)
 
 
-class Bare(EnergyGAN):
-    """The project's step without a Trainer: nothing logged, the loss differentiated by torch itself."""
-
-    logs_now = False
-
-    def manual_backward(self, loss: Tensor, **settings: Any) -> None:
-        loss.backward(**settings)
-
-    def end_step(self) -> None:
-        pass
-
-
 def config_of(name: str, *overrides: str) -> Config:
     return compose([*PAIRS[name], "method=kim_bengio", *overrides])
 
 
 def data_of(config: Config) -> DataModule:
-    if len(config["data"]["shape"]) == 3:
+    if config["kind"] != "points":
         data = NoiseImages(config["data"]["shape"], config["data"]["batch_size"])
     else:
         data = build(config["data"], "data")
@@ -68,9 +56,7 @@ def data_of(config: Config) -> DataModule:
 def method_of(config: Config) -> EnergyGAN:
     """The project's method, always with the same first weights."""
     torch.manual_seed(0)
-    method = build(config["method"], "method").train().to(DEVICE)
-    method.__class__ = Bare
-    return method
+    return build(config["method"], "method").train().to(DEVICE)
 
 
 def by_hand(config: Config) -> Straightforward:
@@ -79,7 +65,7 @@ def by_hand(config: Config) -> Straightforward:
     networks = [deepcopy(method.energy), deepcopy(method.generator)]
     optimizers = []
     for player, network in zip(("energy", "generator"), networks, strict=True):
-        given = config["method"][f"{player}_optimizer"]
+        given = config["method"][f"{player}_learns"]["optimizer"]
         settings = {k: v for k, v in given.items() if k not in ("_target_", "_partial_", "fused")}
         optimizers.append(torch.optim.Adagrad(network.parameters(), **settings))
     return Straightforward(*networks, *optimizers)
@@ -88,5 +74,4 @@ def by_hand(config: Config) -> Straightforward:
 def batches(data: DataModule) -> Iterator[Tensor]:
     """Batches as the networks see them, from the project's own loader."""
     for batch in data.train_dataloader():
-        (x,) = batch
-        yield data.on_after_batch_transfer((x.to(DEVICE),), 0)[0]
+        yield data.on_after_batch_transfer(Batch(batch.x.to(DEVICE)), 0).x

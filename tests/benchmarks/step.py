@@ -4,6 +4,8 @@ import machine
 from pairs import PAIRS, batches, by_hand, config_of, data_of, method_of
 from timing import Row, interleave, median, operations, ratio, repeat, spread
 
+from energy_gan.shapes import Batch
+
 STEPS = {"2D": 60, "MNIST": 5, "64×64": 1}  # in a round
 MOST = {"2D": 0.85, "MNIST": 0.82, "64×64": 0.78}
 MOST_SHARED = {"2D": 0.78, "MNIST": 0.75, "64×64": 0.70}
@@ -20,9 +22,9 @@ def _of_pair(name: str, rounds: int) -> list[Row]:
     steps = by_hand(config)
     ours, shared = method_of(config), method_of(config_of(name, "method.draws.reuse=forward"))
     work = {
-        "straightforward": lambda: steps.step(x, ours.latents(x)),
-        "ours": lambda: ours.training_step((x,), 0),
-        "shared": lambda: shared.training_step((x,), 0),
+        "straightforward": lambda: steps.step(x, ours.generator.prior.sample(len(x), device=x.device)),
+        "ours": lambda: ours.training_step(Batch(x), 0),
+        "shared": lambda: shared.training_step(Batch(x), 0),
     }
     count = {which: operations(one) for which, one in work.items()}
     variants = {which: repeat(one, n) for which, one in work.items()}

@@ -278,7 +278,7 @@ def test_every_image_method_fits(method, digits):
 def test_the_authors_networks_have_the_authors_sizes():
     parts = compose(["data=stacked_mnist", "method=meg"])["method"]
     up, down = [(512, 256), (256, 128), (128, 64), (64, 3)], [(64, 3), (128, 64), (256, 128), (512, 256)]
-    nodes = (parts["energy"], down), (parts["entropy"]["statistics"], down), (parts["generator"], up)
+    nodes = (parts["energy"], down), (parts["terms"]["entropy"]["statistics"], down), (parts["generator"], up)
     for node, maps in nodes:
         with torch.device("meta"):
             network = build(node, "network")

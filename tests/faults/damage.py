@@ -272,7 +272,7 @@ def strangers(every: int = 1) -> Iterator[Outcome]:
         good_end = "\n" not in said and bool(said) and fallen.status == 0 and FALLBACK in fallen.output
         problem = "it ran" * Path("canary").exists() or said + fallen.output[-300:]
         yield Outcome("a stranger's pickle", case, good_end and not Path("canary").exists(), problem)
-    for place in ("energy", "generator", "objective", "energy_optimizer"):
+    for place in ("energy", "generator", "objective", "energy_learns"):
         for case, node in list(TARGETS.items())[::every]:
             Path("canary").unlink(missing_ok=True)
             changed = dict(good, hyper_parameters=dict(good["hyper_parameters"]))

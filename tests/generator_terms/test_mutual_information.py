@@ -18,12 +18,15 @@ from energy_gan.generators.mixed_prior import MixedPrior
 from energy_gan.generators.output_noise import FixedNoise
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.methods.players import Step
 from energy_gan.objectives import zero_centred_penalty
+from energy_gan.optim.learns import Learns
 from energy_gan.run.build import build, check
 from energy_gan.run.compose import compose
 
 PAIRS_OF = {"jensen_shannon": "shifted", "donsker_varadhan": "shifted", "info_nce": "all_pairs"}
 ADAM = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
+LEARNS = Learns(ADAM)
 
 
 class Scale(torch.nn.Module):
@@ -322,35 +325,35 @@ def small_pair(entropy, **settings):
     energy = ProductOfExperts([2], MLPFeatures([2], [8, 8]), 1, LinearExperts, linear=False)
     generator = Generator(torch.nn.Linear(2, 2), NormalPrior(2))
     settings = {"generator_first": True, "penalty": zero_centred_penalty} | settings
-    return EnergyGAN([2], energy, ADAM, generator, ADAM, entropy=entropy, **settings)
+    return EnergyGAN([2], energy, LEARNS, generator, LEARNS, terms={"entropy": entropy}, **settings)
 
 
 @pytest.mark.parametrize("estimator", PAIRS_OF)
 @pytest.mark.parametrize("mover", ["entropy", "generator", "energy"])
-def test_a_move_changes_the_mover_s_weights_and_no_others(estimator, mover, monkeypatch):
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
-    entropy = MutualInformationEntropy(MLPStatistics([2], 2, [8]), estimator, PAIRS_OF[estimator])
-    method = small_pair(entropy, entropy_optimizer=ADAM)
-    monkeypatch.setattr(method, "manual_backward", lambda loss, **kw: loss.backward(**kw))
+def test_a_move_changes_the_mover_s_weights_and_no_others(estimator, mover):
+    entropy = MutualInformationEntropy(
+        MLPStatistics([2], 2, [8]), estimator, PAIRS_OF[estimator], learns=LEARNS
+    )
+    method = small_pair(entropy)
     assert [player.name for player in method.players] == ["entropy", "generator", "energy"]
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
     player = next(p for p in method.players if p.name == mover)
-    method.descend(player, player.terms(torch.randn(16, 2), method.generator.prior.sample(16)))
-    moved = {n.split(".")[0] for n, p in method.named_parameters() if not torch.equal(p, before[n])}
-    assert moved == {mover}
-    assert all(p.grad is None for n, p in method.named_parameters() if n.split(".")[0] != mover)
+    method.descend(player, player.terms(Step(torch.randn(16, 2), method.generator, method.draws)))
+    own = "terms.entropy" if mover == "entropy" else mover
+    moved = {n.startswith(f"{own}.") for n, p in method.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == {True}
+    assert all(p.grad is None for n, p in method.named_parameters() if not n.startswith(f"{own}."))
 
 
-def test_nearest_neighbours_need_no_player(monkeypatch):
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
+def test_nearest_neighbours_need_no_player():
     method = small_pair(NearestNeighbourEntropy())
     assert [player.name for player in method.players] == ["generator", "energy"]
-    terms = method.generator_terms(torch.randn(16, 2), method.generator.prior.sample(16))
+    terms = method.generator_terms(Step(torch.randn(16, 2), method.generator, method.draws))
     assert terms["entropy_loss"].requires_grad
 
 
-def test_a_network_without_an_optimizer_is_refused():
-    with pytest.raises(ValueError, match="entropy_optimizer must be given where the entropy learns"):
+def test_a_network_that_does_not_learn_is_refused():
+    with pytest.raises(ValueError, match="terms.entropy has a network of its own: give terms.entropy.learns"):
         small_pair(MutualInformationEntropy(MLPStatistics([2], 2, [8])))
 
 
@@ -438,16 +441,12 @@ def test_the_toys_have_the_paper_s_widths_unless_told(data, width):
 )
 def test_the_recipes_have_the_paper_s_numbers(data, penalty, latent):
     config = compose([f"data={data}", "method=meg"])["method"]
-    assert (config["penalty"]["reduction"], config["penalty_weight"]) == penalty
-    assert (
-        config["generator"]["prior"]["latent_dim"] == config["entropy"]["statistics"]["latent_dim"] == latent
-    )
-    assert (config["energy_steps"], config["generator_first"]) == (5, True)
-    for player in ("energy", "generator", "entropy"):
-        assert (config[f"{player}_optimizer"]["lr"], config[f"{player}_optimizer"]["betas"]) == (
-            1e-4,
-            [0.5, 0.9],
-        )
+    entropy = config["terms"]["entropy"]
+    assert (config["penalty"]["reduction"], config["penalty"]["weight"]) == penalty
+    assert config["generator"]["prior"]["latent_dim"] == entropy["statistics"]["latent_dim"] == latent
+    assert (config["energy_learns"]["steps"], config["generator_first"]) == (5, True)
+    for learns in (config["energy_learns"], config["generator_learns"], entropy["learns"]):
+        assert (learns["optimizer"]["lr"], learns["optimizer"]["betas"]) == (1e-4, [0.5, 0.9])
 
 
 MUTUAL = ["entropy", "generator", "energy"]

@@ -75,7 +75,7 @@ def test_entropy_gradient_is_one_over_the_scale(generator):
 
 def test_entropy_needs_batch_norm():
     generator = MLPGenerator([2], UniformPrior(4), batch_norm=False)
-    with pytest.raises(InputError, match=r"batch_norm=true or method\.entropy=null"):
+    with pytest.raises(InputError, match=r"batch_norm=true or method\.terms\.entropy=null"):
         BatchNormEntropy()(generator, generator.draw(generator.prior.sample(3)), NONE)
 
 

@@ -6,81 +6,45 @@ from functools import partial
 
 import pytest
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback
+from small import ADAGRAD, Blobs, equal, fit, parameters, quiet_trainer, small_method, weights
 
 from energy_gan.callbacks.checkpoint import SaveCheckpoints
-from energy_gan.data.base import DataModule
-from energy_gan.energies.experts import IsotropicQuadratic, ProductOfExperts
+from energy_gan.energies.experts import ProductOfExperts
 from energy_gan.energies.mlp import MLPFeatures
 from energy_gan.generator_terms.batch_norm_entropy import BatchNormEntropy
+from energy_gan.generator_terms.critic import Critic
 from energy_gan.generators.base import Generator
-from energy_gan.generators.mlp import MLPGenerator
-from energy_gan.generators.priors import NormalPrior, UniformPrior
+from energy_gan.generators.priors import NormalPrior
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.methods.maximum_likelihood import MaximumLikelihood
+from energy_gan.methods.players import Draws, Step
+from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.negatives.grid import GridNegatives
 from energy_gan.objectives import classifier, maximum_likelihood
+from energy_gan.optim.learns import Learns
 from energy_gan.optim.muon import MuonWithAdam
 from energy_gan.optim.schedules import cosine
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
+from energy_gan.shapes import Batch, Negatives
 
-ADAGRAD = partial(torch.optim.Adagrad, lr=0.01)
-
-
-class Blobs(DataModule):
-    """Two normals, for tests."""
-
-    def load(self):
-        x = torch.randn(400, 2, generator=torch.Generator().manual_seed(self.seed))
-        x[::2] += 3
-        return x, x[:50]
+LEARNS = Learns(ADAGRAD)
 
 
-def small_method(**settings):
-    torch.manual_seed(0)
-    energy = ProductOfExperts([2], MLPFeatures([2], hidden=[16, 16]), 4, quadratic=IsotropicQuadratic())
-    generator = MLPGenerator([2], UniformPrior(4), hidden=[16, 16])
-    settings = {
-        "energy_optimizer": ADAGRAD,
-        "generator_optimizer": ADAGRAD,
-        "entropy": BatchNormEntropy(),
-    } | settings
-    return EnergyGAN([2], energy, generator=generator, **settings)
+def negatives_of(energies, log_weights=None):
+    return Negatives(torch.zeros(len(energies), 2), log_weights, energies)
 
 
-def fit(method, max_steps, folder=None, resume=None, callbacks=(), **settings):
-    callbacks = [*callbacks, *([SaveCheckpoints(str(folder), every_n_steps=7, keep=100)] if folder else [])]
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=max_steps,
-        max_epochs=-1,
-        logger=False,
-        callbacks=callbacks,
-        enable_checkpointing=bool(folder),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
-    trainer.fit(method, Blobs([2], 16, 0), ckpt_path=resume, weights_only=True)
-    return trainer
+def step_of(method, x, z=None):
+    """A training step in which every move has the latents z."""
+    z = method.generator.prior.sample(len(x)) if z is None else z
+    return Step(x, method.generator, Draws(reuse="latents"), kept=z)
 
 
-def weights(module):
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def parameters(module):
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def test_energy_gradient_is_equation_7_by_hand(monkeypatch):
+def test_energy_gradient_is_equation_7_by_hand():
     """∇L = mean ∇E(x⁺) − mean ∇E(x⁻), summed point by point, in float64."""
     method = small_method().double()
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
     x, z = torch.randn(16, 2).double(), method.generator.prior.sample(16).double()
     with torch.no_grad():
         x_negative = method.generator(z)
@@ -91,7 +55,7 @@ def test_energy_gradient_is_equation_7_by_hand(monkeypatch):
 
     weights_ = [p for p in method.energy.parameters() if p.requires_grad]
     by_hand = [a - b for a, b in zip(mean_gradient(x), mean_gradient(x_negative), strict=True)]
-    loss = sum(method.energy_terms(x, z).values())
+    loss = sum(method.energy_terms(step_of(method, x, z)).values())
     torch.testing.assert_close(list(torch.autograd.grad(loss, weights_)), by_hand, rtol=1e-10, atol=1e-12)
 
 
@@ -100,7 +64,7 @@ def test_weighted_negatives_give_the_exact_likelihood():
     energies = torch.randn(5, dtype=torch.float64, requires_grad=True)
     log_areas = torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64))
     positive = torch.tensor([0.7, -0.2], dtype=torch.float64)
-    terms = maximum_likelihood(positive, energies, log_areas)
+    terms = maximum_likelihood(positive, negatives_of(energies, log_areas))
     normaliser = (log_areas.exp() * (-energies).exp()).sum()
     torch.testing.assert_close(sum(terms.values()), positive.mean() + normaliser.log())
     (gradient,) = torch.autograd.grad(terms["negative_phase"], energies)
@@ -113,27 +77,27 @@ def test_classifier_is_logistic_loss():
     expected = torch.nn.functional.binary_cross_entropy_with_logits(
         -torch.cat([positive, negative]), torch.cat([torch.ones(9), torch.zeros(9)])
     )
-    torch.testing.assert_close(sum(classifier(positive, negative).values()), expected)
+    torch.testing.assert_close(sum(classifier(positive, negatives_of(negative)).values()), expected)
 
 
 def test_classifier_gradient_is_half_of_maximum_likelihood_where_the_two_kinds_cannot_be_told():
     """Eq. 8's last line: at P(y | x) = ½ the gradient is ½ · ½ of Eq. 7's."""
     energies = torch.zeros(8, requires_grad=True)
-    (of_classifier,) = torch.autograd.grad(sum(classifier(energies[:4], energies[4:]).values()), energies)
+    (of_classifier,) = torch.autograd.grad(
+        sum(classifier(energies[:4], negatives_of(energies[4:])).values()), energies
+    )
     (of_likelihood,) = torch.autograd.grad(
-        sum(maximum_likelihood(energies[:4], energies[4:]).values()), energies
+        sum(maximum_likelihood(energies[:4], negatives_of(energies[4:])).values()), energies
     )
     torch.testing.assert_close(of_classifier, of_likelihood / 4)
 
 
 @pytest.mark.parametrize("mover", ["energy", "generator"])
-def test_a_move_leaves_the_other_player_bitwise_unchanged(mover, monkeypatch):
+def test_a_move_leaves_the_other_player_bitwise_unchanged(mover):
     method = small_method()
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
-    monkeypatch.setattr(method, "manual_backward", lambda loss, **kw: loss.backward(**kw))
     energy, generator = parameters(method.energy), parameters(method.generator)
     player = next(p for p in method.players if p.name == mover)
-    method.descend(player, player.terms(torch.randn(16, 2), method.generator.prior.sample(16)))
+    method.descend(player, player.terms(step_of(method, torch.randn(16, 2))))
     assert equal(energy, parameters(method.energy)) == (mover == "generator")
     assert equal(generator, parameters(method.generator)) == (mover == "energy")
     other = method.generator if mover == "energy" else method.energy
@@ -158,32 +122,36 @@ def test_the_classifier_is_an_interchangeable_objective():
 
 @pytest.mark.parametrize(("energy_steps", "generator_steps"), [(1, 1), (3, 2)])
 def test_one_batch_is_one_step(energy_steps, generator_steps):
-    method = small_method(energy_steps=energy_steps, generator_steps=generator_steps)
+    method = small_method(
+        energy_learns=Learns(ADAGRAD, steps=energy_steps),
+        generator_learns=Learns(ADAGRAD, steps=generator_steps),
+    )
     trainer = fit(method, 11)
     assert trainer.global_step == trainer.fit_loop.epoch_loop.total_batch_idx + 1 == method.step == 11
 
 
-def test_order_and_latents_are_settings(monkeypatch):
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
-    monkeypatch.setattr(EnergyGAN, "end_step", lambda self: None)
-
+def test_order_and_latents_are_settings():
     def moves(**settings):
         method, seen = small_method(**settings), []
         for player in method.players:
-            terms = player.terms
-            player.terms = lambda x, z, name=player.name, terms=terms: seen.append((name, z)) or terms(x, z)
-        monkeypatch.setattr(method, "manual_backward", lambda loss, **kw: loss.backward(**kw))
-        method.training_step((torch.randn(16, 2),), 0)
+
+            def terms(step, name=player.name, terms=player.terms):
+                found = terms(step)
+                seen.append((name, step.kept))
+                return found
+
+            player.terms = terms
+        method.training_step(Batch(torch.randn(16, 2)), 0)
         return [name for name, _ in seen], all(torch.equal(z, seen[0][1]) for _, z in seen)
 
     assert moves() == (["energy", "generator"], True)
-    assert moves(generator_first=True, same_latents=False) == (["generator", "energy"], False)
-    assert moves(energy_steps=2)[0] == ["energy", "energy", "generator"]
+    assert moves(generator_first=True, draws=Draws(reuse="nothing")) == (["generator", "energy"], False)
+    assert moves(energy_learns=Learns(ADAGRAD, steps=2))[0] == ["energy", "energy", "generator"]
 
 
 @pytest.mark.parametrize("stop", [7, 14, 30])  # 30 lies past the first epoch of 25 batches
 def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(tmp_path, stop):
-    settings = {"generator_schedule": cosine}
+    settings = {"generator_learns": Learns(ADAGRAD, cosine)}
     whole = small_method(**settings)
     fit(whole, 40, tmp_path / "whole")
 
@@ -230,15 +198,20 @@ def test_adagrad_can_have_its_epsilon_inside_the_root():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"entropy_weight": -1.0}, "entropy_weight must be a number of at least 0, got -1.0"),
-        ({"energy_steps": 0}, "energy_steps must be at least 1, got 0"),
-        ({"generator_optimizer": None}, "generator_optimizer must be given where the generator learns"),
-        ({"energy_optimizer": partial(torch.optim.Adagrad, lr=-1.0)}, "Invalid learning rate: -1"),
+        (
+            lambda: {"terms": {"entropy": BatchNormEntropy(-1.0)}},
+            "weight must be a number of at least 0, got -1",
+        ),
+        (lambda: {"energy_learns": Learns(ADAGRAD, steps=0)}, "steps must be at least 1, got 0"),
+        (lambda: {"energy_learns": Learns(ADAGRAD, every=0)}, "every must be at least 1, got 0"),
+        (lambda: {"energy_learns": Learns(partial(ADAGRAD, lr=-1.0))}, "Invalid learning rate: -1"),
+        (lambda: {"terms": {"critic": Critic(torch.nn.Linear(2, 1))}}, "give terms.critic.learns"),
+        (lambda: {"draws": Draws(n=1)}, "n must be at least 2, got 1"),
     ],
 )
 def test_impossible_settings_are_refused_at_construction(settings, message):
     with pytest.raises(ValueError, match=message):
-        small_method(**settings)
+        small_method(**settings())
 
 
 def test_parts_that_do_not_fit_are_refused_at_construction():
@@ -246,15 +219,15 @@ def test_parts_that_do_not_fit_are_refused_at_construction():
     generator = Generator(torch.nn.Linear(3, 2), NormalPrior(3))
     column = torch.nn.Sequential(torch.nn.Linear(2, 1))  # (B, 1) instead of (B,)
     with pytest.raises(ValueError, match=r"one number a point, must have shape \(2,\) here, got \(2, 1\)"):
-        EnergyGAN([2], column, ADAGRAD, generator, ADAGRAD)
+        EnergyGAN([2], column, LEARNS, generator, LEARNS)
     wide = Generator(torch.nn.Linear(3, 5), NormalPrior(3))
     with pytest.raises(ValueError, match=r"samples must have shape \(2, 2\) here, got \(2, 5\)"):
-        EnergyGAN([2], energy, ADAGRAD, wide, ADAGRAD)
+        EnergyGAN([2], energy, LEARNS, wide, LEARNS)
     with pytest.raises(ValueError, match="the negatives must come from elsewhere, got GeneratorNegatives"):
-        EnergyGAN([2], energy, ADAGRAD)
+        MaximumLikelihood([2], energy, LEARNS, GeneratorNegatives())
     three = ProductOfExperts([3], MLPFeatures([3]), 4)
     with pytest.raises(ValueError, match=r"the negatives must have shape \(4288, 3\) here, got \(4288, 2\)"):
-        EnergyGAN([3], three, ADAGRAD, negatives=GridNegatives(cells=64, reach=2.0))
+        MaximumLikelihood([3], three, LEARNS, GridNegatives(cells=64, reach=2.0))
 
 
 @pytest.mark.parametrize("recipe", ["aligned", "aligned_chains"])
@@ -288,16 +261,8 @@ class Stop(Callback):
 
 def fit_until(method, max_steps, folder, stop):
     """As `fit`, but the run ends early although more steps were planned."""
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=max_steps,
-        max_epochs=-1,
-        min_epochs=0,
-        logger=False,
-        callbacks=[SaveCheckpoints(str(folder), every_n_steps=7, keep=100), Stop(stop)],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    callbacks = [SaveCheckpoints(str(folder), every_n_steps=7, keep=100), Stop(stop)]
+    trainer = quiet_trainer(max_steps, min_epochs=0, callbacks=callbacks, enable_checkpointing=True)
     trainer.fit(method, Blobs([2], 16, 0))
     assert trainer.global_step < max_steps
 
@@ -334,7 +299,7 @@ def test_muon_with_adam_is_muon_and_adam():
 
 
 def test_an_energy_that_moves_in_every_third_step_rests_in_between():
-    method, moved = small_method(energy_every=3), []
+    method, moved = small_method(energy_learns=Learns(ADAGRAD, every=3)), []
     before = [w.clone() for w in method.energy.parameters()]
 
     class Watch(Callback):
@@ -347,5 +312,3 @@ def test_an_energy_that_moves_in_every_third_step_rests_in_between():
     fit(method, 7, callbacks=[Watch()])
     assert moved == [True, False, False, True, False, False, True]
     assert not torch.equal(generator[0], next(method.generator.parameters()))
-    with pytest.raises(ValueError, match="energy_every must be at least 1, got 0"):
-        small_method(energy_every=0)

@@ -21,15 +21,19 @@ from energy_gan.generators.dcgan import ConvGenerator
 from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.generators.priors import UniformPrior
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.methods.players import Draws
 from energy_gan.model import Model
 from energy_gan.objectives import zero_centred_penalty
+from energy_gan.optim.learns import Learns
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
+from energy_gan.shapes import Batch
 
 BATCH = 16
 ADAGRAD = partial(torch.optim.Adagrad, lr=0.01, fused=True)
 PAIRS = ("points", "images")
+LATENTS, FORWARD = Draws(reuse="latents"), Draws(reuse="forward")
 
 
 def method_of(pair, optimizer=ADAGRAD, **settings):
@@ -43,16 +47,9 @@ def method_of(pair, optimizer=ADAGRAD, **settings):
         features = ConvFeatures(shape, [4, 6], weight_std=0.1)
         energy = ProductOfExperts(shape, features, 5, quadratic=DiagonalQuadratic(shape), linear=False)
         generator = ConvGenerator(shape, UniformPrior(3), [6, 4], noise_before_norm=0.0, weight_std=0.1)
-    settings = {"entropy": BatchNormEntropy()} | settings
-    return EnergyGAN(shape, energy, optimizer, generator, optimizer, **settings)
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """The step without a Trainer, off the logging gate."""
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
-    monkeypatch.setattr(EnergyGAN, "end_step", lambda self: None)
-    monkeypatch.setattr(EnergyGAN, "manual_backward", lambda self, loss, **kw: loss.backward(**kw))
+    settings = {"terms": {"entropy": BatchNormEntropy()}, "draws": LATENTS} | settings
+    learns = Learns(optimizer)
+    return EnergyGAN(shape, energy, settings.pop("energy_learns", learns), generator, learns, **settings)
 
 
 @pytest.fixture
@@ -67,7 +64,7 @@ def points(method, n=BATCH):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_step_takes_the_operations_that_its_mathematics_needs(pair, alone):
+def test_a_step_takes_the_operations_that_its_mathematics_needs(pair):
     """4g + 8e, with g and e those of one forward of the generator and of the energy, less three products.
 
     The energy's move: g + 2e forward, 2e for the gradients of weights and 2e for those of what lies below.
@@ -83,21 +80,21 @@ def test_a_step_takes_the_operations_that_its_mathematics_needs(pair, alone):
     g_1 = operations(lambda: first_g(z))
     assert 0 < e_1 < e
     assert 0 < g_1 < g
-    assert operations(lambda: method.training_step((x,), 0)) == 4 * g + 8 * e - 2 * e_1 - g_1
+    assert operations(lambda: method.training_step(Batch(x), 0)) == 4 * g + 8 * e - 2 * e_1 - g_1
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_the_straightforward_step_takes_one_energy_pass_more(pair, alone):
+def test_the_straightforward_step_takes_one_energy_pass_more(pair):
     """4g + 9e: its generator's move also has gradients of the energy's weights. The counter is not blind."""
     method = method_of(pair)
     x, z = points(method), method.generator.prior.sample(BATCH)
     by_hand = by_hand_of(method, ADAGRAD)
     e = operations(lambda: method.energy(x))
-    ours = operations(lambda: method.training_step((x,), 0))
+    ours = operations(lambda: method.training_step(Batch(x), 0))
     assert operations(lambda: by_hand.step(x, z)) == ours + e
 
 
-def test_the_operations_of_a_step_with_a_penalty_can_be_counted(alone):
+def test_the_operations_of_a_step_with_a_penalty_can_be_counted():
     """The counter of torch raises there without `NoModules`; the penalty's second derivative costs more."""
 
     def penalty(x, energies):
@@ -106,13 +103,13 @@ def test_the_operations_of_a_step_with_a_penalty_can_be_counted(alone):
 
     plain, smooth = method_of("points"), method_of("points", penalty=penalty)
     x = points(plain)
-    counts = [operations(lambda m=m: m.training_step((x,), 0)) for m in (plain, smooth)]
+    counts = [operations(lambda m=m: m.training_step(Batch(x), 0)) for m in (plain, smooth)]
     assert counts[1] > counts[0] > 0
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("generator_first", [False, True])
-def test_a_step_is_two_passes_of_each_network(pair, generator_first, alone):
+def test_a_step_is_two_passes_of_each_network(pair, generator_first):
     """Data and samples go through the energy together; the samples of the energy's move have no graph."""
     method, seen = method_of(pair, generator_first=generator_first), []
     for name in ("energy", "generator"):
@@ -120,53 +117,54 @@ def test_a_step_is_two_passes_of_each_network(pair, generator_first, alone):
         network.register_forward_hook(
             lambda module, given, result, name=name: seen.append((name, len(result), result.requires_grad))
         )
-    method.training_step((points(method),), 0)
+    method.training_step(Batch(points(method)), 0)
     of_energy = [("generator", BATCH, False), ("energy", 2 * BATCH, True)]
     of_generator = [("generator", BATCH, True), ("energy", BATCH, True)]
     assert seen == (of_generator + of_energy if generator_first else of_energy + of_generator)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_shared_forward_is_one_pass_of_the_generator_fewer(pair, alone):
-    method, seen = method_of(pair, shared_forward=True, energy_steps=2), []
-    other = method_of(pair, energy_steps=2)
+def test_a_shared_forward_is_one_pass_of_the_generator_fewer(pair):
+    method, seen = method_of(pair, draws=FORWARD, energy_learns=Learns(ADAGRAD, steps=2)), []
+    other = method_of(pair, energy_learns=Learns(ADAGRAD, steps=2))
     method.generator.network.register_forward_hook(lambda module, given, result: seen.append(len(result)))
     x, z = points(method), method.generator.prior.sample(BATCH)
     saved = 2 * operations(lambda: other.generator(z))
-    assert operations(lambda: method.training_step((x,), 0)) == (
-        operations(lambda: other.training_step((x,), 0)) - saved
+    assert operations(lambda: method.training_step(Batch(x), 0)) == (
+        operations(lambda: other.training_step(Batch(x), 0)) - saved
     )
     assert seen == [BATCH]
     norms = [m for m in method.generator.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     assert [int(norm.num_batches_tracked) for norm in norms] == [1] * len(norms) != []
-    assert method.shared is None  # no graph outlives its step
+    assert not method.last_negatives.samples.requires_grad  # no graph outlives its step
 
 
-def test_with_the_generator_first_a_shared_forward_gives_the_energy_the_samples_of_before(alone, doubles):
+def test_with_the_generator_first_a_shared_forward_gives_the_energy_the_samples_of_before(
+    doubles, monkeypatch
+):
     """Each side then learns from what the other one was before the step: another algorithm."""
     sgd = partial(torch.optim.SGD, lr=0.5)
-    method = method_of("points", sgd, shared_forward=True, generator_first=True)
+    method = method_of("points", sgd, draws=FORWARD, generator_first=True)
     x, z = points(method), method.generator.prior.sample(BATCH)
-    method.latents = lambda x: z
+    monkeypatch.setattr(method.generator.prior, "sample", lambda n, *_, **__: z)
     before = deepcopy(method.generator)(z).detach()
     seen = []
     method.energy.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
-    method.training_step((x,), 0)
+    method.training_step(Batch(x), 0)
     assert torch.equal(seen[1], torch.cat([x, before]))
     assert not torch.equal(method.generator(z), before)
 
 
-@pytest.mark.parametrize("wrong", [{"same_latents": False}, {"generator_steps": 2}])
-def test_a_shared_forward_is_refused_where_moves_cannot_share(wrong):
-    with pytest.raises(ValueError, match=r"^shared_forward=true needs .*, got a generator") as refused:
-        method_of("points", shared_forward=True, **wrong)
-    (name, value) = next(iter(wrong.items()))
-    assert f"{name}={str(value).lower()}" in str(refused.value).split("got")[1]
+def test_a_shared_forward_is_refused_where_the_generator_moves_twice():
+    refusal = "draws.reuse=forward needs generator_learns.steps=1"
+    with pytest.raises(InputError, match=refusal):
+        build(compose(["data=four_spin", "method=kim_bengio", "method.draws.reuse=forward",
+                       "method.generator_learns.steps=2"])["method"], "method")  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_penalty_stays_in_float32_whatever_the_precision(pair, precision, alone):
+def test_a_penalty_stays_in_float32_whatever_the_precision(pair, precision):
     """Squares of small gradients are what bfloat16 would lose; all that moves is finite and moves."""
     penalties = []
 
@@ -177,7 +175,7 @@ def test_a_penalty_stays_in_float32_whatever_the_precision(pair, precision, alon
     method = method_of(pair, penalty=penalty)
     start = deepcopy(method.state_dict())
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
-        method.training_step((points(method),), 0)
+        method.training_step(Batch(points(method)), 0)
     assert [value.dtype for value in penalties] == [torch.float32]
     assert penalties[0] > 0
     weights = dict(method.named_parameters())
@@ -186,14 +184,8 @@ def test_a_penalty_stays_in_float32_whatever_the_precision(pair, precision, alon
     assert sum(not torch.equal(p, start[name]) for name, p in weights.items()) >= len(weights) - 1
 
 
-def test_a_shared_forward_needs_a_generator():
-    with pytest.raises(InputError, match=r"shared_forward=true needs a generator.*got no generator"):
-        build(compose(["data=four_spin", "method=exact_likelihood", "+method.draws.reuse=forward"])["method"],
-              "method")  # fmt: skip
-
-
 @pytest.mark.parametrize("pair", PAIRS)
-def test_in_a_move_only_its_player_gets_gradients(pair, alone):
+def test_in_a_move_only_its_player_gets_gradients(pair):
     method, moving = method_of(pair), []
     received = {"energy": set(), "generator": set()}
     for name in received:
@@ -204,7 +196,7 @@ def test_in_a_move_only_its_player_gets_gradients(pair, alone):
     for player in method.players:
         terms = player.terms
         player.terms = lambda *given, name=player.name, terms=terms: moving.append(name) or terms(*given)
-    method.training_step((points(method),), 0)
+    method.training_step(Batch(points(method)), 0)
     assert moving == ["energy", "generator"]
     assert received == {"energy": {"energy"}, "generator": {"generator"}}
 
@@ -214,18 +206,18 @@ def by_hand_of(method, optimizer):
     return Straightforward(*networks, *(optimizer(network.parameters()) for network in networks))
 
 
-@pytest.mark.parametrize("shared_forward", [False, True])
+@pytest.mark.parametrize("draws", [LATENTS, FORWARD])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_steps_are_the_straightforward_steps_in_float64(pair, shared_forward, alone, doubles, monkeypatch):
+def test_steps_are_the_straightforward_steps_in_float64(pair, draws, doubles, monkeypatch):
     """Gradients of both moves, and all weights after three steps: saving work changed no number."""
     sgd = partial(torch.optim.SGD, lr=0.01)
-    method = method_of(pair, sgd, shared_forward=shared_forward)
+    method = method_of(pair, sgd, draws=draws)
     by_hand = by_hand_of(method, sgd)
     start = deepcopy(method.energy.state_dict())
     for _ in range(3):
         x, z = points(method), method.generator.prior.sample(BATCH)
-        monkeypatch.setattr(method, "latents", lambda x, z=z: z)
-        method.training_step((x,), 0)
+        monkeypatch.setattr(method.generator.prior, "sample", lambda n, *_, z=z, **__: z)
+        method.training_step(Batch(x), 0)
         by_hand.step(x, z)
         networks = ((method.energy, by_hand.energy), (method.generator, by_hand.generator))
         for mine, straightforward in networks:
@@ -340,13 +332,13 @@ def steps(method, n=4):
     torch.manual_seed(0)
     x = torch.rand(n, BATCH, *method.shape)
     for batch in x * 2 - 1:
-        method.training_step((batch,), 0)
+        method.training_step(Batch(batch), 0)
     return method.state_dict()
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("penalty", [None, zero_centred_penalty])
-@pytest.mark.usefixtures("alone", "doubles")
+@pytest.mark.usefixtures("doubles")
 def test_compiled_networks_take_the_same_steps_and_are_compiled_once(pair, penalty):
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
@@ -367,7 +359,7 @@ def test_compiled_networks_take_the_same_steps_and_are_compiled_once(pair, penal
     torch._dynamo.reset()
 
 
-@pytest.mark.usefixtures("alone", "doubles")
+@pytest.mark.usefixtures("doubles")
 def test_channels_last_takes_the_same_steps():
     method = method_of("images")
     steps(method)

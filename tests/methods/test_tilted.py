@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from lightning import Trainer
-from test_step import ADAGRAD, Blobs, small_method
+from small import ADAGRAD, Blobs, quiet_trainer, small_method
 
 from energy_gan.data.digits import Digits
 from energy_gan.energies.experts import LinearExperts, ProductOfExperts
@@ -14,13 +13,14 @@ from energy_gan.energies.mlp import Identity, MLPFeatures
 from energy_gan.generator_terms.critic import Critic
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.priors import NormalPrior
-from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.methods.maximum_likelihood import MaximumLikelihood
+from energy_gan.methods.players import Step
 from energy_gan.metrics.likelihood import likelihood_yardsticks, log_likelihood
 from energy_gan.model import Model
 from energy_gan.negatives.base_samples import BaseNegatives
-from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.numerics.ppca import PPCAMixture
 from energy_gan.objectives import noise_contrast
+from energy_gan.optim.learns import Learns
 from energy_gan.reports.images import ImageReport
 from energy_gan.samplers.base import energies_along
 from energy_gan.samplers.mala import MALA
@@ -34,11 +34,6 @@ def points(n=2000, dim=2, seed=0):
     x = torch.randn(n, dim, generator=rng(seed))
     x[::2, 0] += 4
     return x
-
-
-def quiet_trainer(max_steps):
-    off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    return Trainer(accelerator="cpu", max_steps=max_steps, max_epochs=-1, **dict.fromkeys(off, False))
 
 
 def tilted(dim=2, tilt=0.0):
@@ -120,8 +115,8 @@ class Shifted(Blobs):
 def test_contrast_with_the_base_finds_the_tilt(monkeypatch):
     monkeypatch.setattr(MixtureBase, "fit", lambda base, x, seed: base.fitted.fill_(True))  # stays N(0, I)
     energy = tilted().requires_grad_(True)
-    method = EnergyGAN([2], energy, lambda p: torch.optim.Adam(p, 0.02),
-                       negatives=BaseNegatives(256), objective=noise_contrast)  # fmt: skip
+    learns = Learns(lambda p: torch.optim.Adam(p, 0.02))
+    method = MaximumLikelihood([2], energy, learns, BaseNegatives(256), noise_contrast)
     trainer = quiet_trainer(300)
     trainer.fit(method, Shifted([2], 256, 0))
     tilt = energy.linear - energy.experts.weight[0]
@@ -132,7 +127,7 @@ def test_the_base_is_fitted_once_when_training_starts():
     energy = ProductOfExperts(
         [2], MLPFeatures([2], hidden=[8]), 2, quadratic=MixtureBase([2], 2, 1), linear=False
     )
-    method = EnergyGAN([2], energy, ADAGRAD, negatives=BaseNegatives(16), objective=noise_contrast)
+    method = MaximumLikelihood([2], energy, Learns(ADAGRAD), BaseNegatives(16), noise_contrast)
     assert not method.energy.base.fitted
     trainer = quiet_trainer(2)
     trainer.fit(method, Blobs([2], 16, 0))
@@ -153,22 +148,20 @@ def test_a_critic_sees_samples_without_noise_and_learns_to_tell_them():
     gap = critic.critic(x).mean() - critic.critic(clean).mean()
     torch.testing.assert_close(terms["critic_positive_phase"] + terms["critic_negative_phase"], gap)
     torch.testing.assert_close(terms["critic_penalty"], 0.5 * critic.critic[0].weight.square().sum())
-    assert "critic_penalty" not in Critic(critic.critic, 0.0).learning_terms(draw, x)
+    assert "critic_penalty" not in Critic(critic.critic, penalty_weight=0.0).learning_terms(draw, x)
     with pytest.raises(ValueError, match="penalty_weight must be a number of at least 0, got -1"):
-        Critic(critic.critic, -1.0)
+        Critic(critic.critic, penalty_weight=-1.0)
 
 
-def test_the_energy_sees_data_with_noise_and_a_weight_of_0_keeps_it_from_the_generator(monkeypatch):
-    method = small_method(data_noise=0.5, energy_weight=0.0, negatives=GeneratorNegatives())
-    method.trainer = quiet_trainer(1)
-    seen = []
+def test_the_energy_sees_data_with_noise_and_without_an_objective_the_generator_never_asks_it(monkeypatch):
+    method, seen = small_method(data_noise=0.5, generator_objective=None), []
     forward = type(method.energy).forward
     monkeypatch.setattr(type(method.energy), "forward", lambda self, x: seen.append(x) or forward(self, x))
-    x, latent = torch.zeros(4000, 2), method.latents(torch.zeros(4000, 2))
-    method.energy_terms(x, latent)
+    step = Step(torch.zeros(4000, 2), method.generator, method.draws)
+    method.energy_terms(step)
     assert float(seen[0][:4000].std()) == pytest.approx(0.5, rel=0.05)
     seen.clear()
-    assert "energy_generated" not in method.generator_terms(x, latent)
+    assert list(method.generator_terms(step)) == ["entropy_loss"]
     assert not seen
     with pytest.raises(ValueError, match="data_noise must be a number of at least 0, got -1"):
         small_method(data_noise=-1.0)
@@ -219,8 +212,8 @@ def test_a_report_draws_the_chains_of_a_density_and_of_no_other_energy():
     report.data.setup()
     shape = report.data.shape
     energy = ProductOfExperts(shape, Identity(shape), 1, LinearExperts, MixtureBase(shape, 5, 5, noise=0.2))
-    method = EnergyGAN(
-        shape, energy, ADAGRAD, negatives=BaseNegatives(4), objective=noise_contrast, data_noise=0.2
+    method = MaximumLikelihood(
+        shape, energy, Learns(ADAGRAD), BaseNegatives(4), noise_contrast, data_noise=0.2
     )
     energy.quadratic.fit(report.data.standardise(report.data.points))
     with torch.no_grad():

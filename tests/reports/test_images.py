@@ -14,8 +14,10 @@ from energy_gan.generators.base import Generator
 from energy_gan.generators.dcgan import ConvGenerator
 from energy_gan.generators.priors import NormalPrior, UniformPrior
 from energy_gan.methods.energy_gan import EnergyGAN
+from energy_gan.methods.players import Draws, Step
 from energy_gan.model import Model
 from energy_gan.objectives import classifier, non_saturating, zero_centred_penalty
+from energy_gan.optim.learns import Learns
 from energy_gan.reports.drawing import curves, tile
 from energy_gan.run.build import build, check
 from energy_gan.run.compose import compose
@@ -91,46 +93,49 @@ def pair(**settings):
     torch.manual_seed(0)
     energy = ProductOfExperts([2], MLPFeatures([2], [8, 8]), 4, LinearExperts, linear=False)
     generator = Generator(torch.nn.Linear(3, 2), UniformPrior(3))
-    adam = partial(torch.optim.Adam, lr=1e-3)
-    return EnergyGAN([2], energy, adam, generator, adam, **settings)
+    learns = Learns(partial(torch.optim.Adam, lr=1e-3))
+    return EnergyGAN([2], energy, learns, generator, learns, **settings)
 
 
-def test_a_gan_s_players_descend_the_textbook_losses(monkeypatch):
+def step_of(method, x):
+    """A step in which every move has the same latents."""
+    return Step(x, method.generator, Draws(reuse="latents"), kept=method.generator.prior.sample(len(x)))
+
+
+def test_a_gan_s_players_descend_the_textbook_losses():
     """D(x) = σ(−E(x)): −½ log D(x⁺) − ½ log(1 − D(x⁻)), and −log D(G(z))."""
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
     gan = pair(objective=classifier, generator_objective=non_saturating)
-    x, latent = torch.randn(16, 2), gan.generator.prior.sample(16)
-    generated = gan.generator(latent)
-    d_positive, d_negative = torch.sigmoid(-gan.energy(x)), torch.sigmoid(-gan.energy(generated))
-    loss = sum(gan.energy_terms(x, latent).values())
-    torch.testing.assert_close(loss, -0.5 * d_positive.log().mean() - 0.5 * (1 - d_negative).log().mean())
-    torch.testing.assert_close(sum(gan.generator_terms(x, latent).values()), -d_negative.log().mean())
-
-
-def test_the_penalty_joins_the_energy_s_loss_with_its_weight(monkeypatch):
-    monkeypatch.setattr(EnergyGAN, "logs_now", False)
     x = torch.randn(16, 2)
-    with_it = pair(penalty=zero_centred_penalty, penalty_weight=0.3)
-    latent = with_it.generator.prior.sample(16)
-    terms = with_it.energy_terms(x, latent)
+    step = step_of(gan, x)
+    generated = gan.generator(step.kept)
+    d_positive, d_negative = torch.sigmoid(-gan.energy(x)), torch.sigmoid(-gan.energy(generated))
+    loss = sum(gan.energy_terms(step).values())
+    torch.testing.assert_close(loss, -0.5 * d_positive.log().mean() - 0.5 * (1 - d_negative).log().mean())
+    torch.testing.assert_close(sum(gan.generator_terms(step).values()), -d_negative.log().mean())
+
+
+def test_the_penalty_joins_the_energy_s_loss_with_its_weight():
+    x = torch.randn(16, 2)
+    with_it = pair(penalty=partial(zero_centred_penalty, weight=0.3))
+    terms = with_it.energy_terms(step_of(with_it, x))
     z = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(with_it.energy(z).sum(), z)
     torch.testing.assert_close(terms["penalty"].detach(), 0.3 * gradient.square().sum(1).mean())
     assert not x.requires_grad, "the caller's points stay as they are"
-    assert "penalty" not in pair().energy_terms(x, latent)
+    assert "penalty" not in pair().energy_terms(step_of(pair(), x))
 
 
-@pytest.mark.parametrize("method", ["kim_bengio", "critic", "gan", "aligned"])
+@pytest.mark.parametrize("method", ["kim_bengio", "critic", "gan", "tilted"])
 @pytest.mark.parametrize("data", ["digits", "mnist", "cifar10", "celeba"])
 def test_every_image_recipe_composes_and_fits_its_parts(method, data):
-    small = [] if method == "aligned" else ["method.energy.experts=4"]
+    small = [] if method == "tilted" else ["method.energy.experts=4"]
     if data in ("cifar10", "celeba"):
         stages = 3 if data == "cifar10" else 4
         down = [2] * stages
         small += [f"method.energy.features.channels={down}", f"method.generator.channels={down}"]
-        if method == "aligned":
+        if method == "tilted":
             small += ["method.energy.quadratic.components=2", "method.energy.quadratic.rank=2"]
-            small += [f"method.terms.entropy.critic.features.channels={down}"]
+            small += [f"method.terms.critic.critic.features.channels={down}"]
     config = compose([f"data={data}", f"method={method}", "run_dir=run", *small])
     check(config)
     assert build(config["method"], "method").shape == tuple(config["data"]["shape"])

@@ -91,8 +91,8 @@ def test_a_range_ends_where_w_and_b_ends():
 def test_parameters_are_named_by_the_shortest_end_of_their_keys():
     keys = ["method.energy_learns.optimizer.lr", "method.generator_learns.optimizer.lr", "seed", "data.seed"]
     assert list(short_names(keys).values()) == [
-        "energy_optimizer.lr",
-        "generator_optimizer.lr",
+        "energy_learns.optimizer.lr",
+        "generator_learns.optimizer.lr",
         "seed",
         "data.seed",
     ]
@@ -103,7 +103,8 @@ def test_the_best_command_is_one_that_make_takes():
     command = command_of(sweep, {"method.terms.entropy.weight": 0.5, "method.energy.features.hidden": [8, 8]})
     assert command == (
         "make train DATA=two_spiral METHOD=kim_bengio ARGS='trainer.max_steps=2000 "
-        "callbacks.report.every_n_steps=250 method.terms.entropy.weight=0.5 method.energy.features.hidden=[8,8]'"
+        "callbacks.report.every_n_steps=250 method.terms.entropy.weight=0.5 "
+        "method.energy.features.hidden=[8,8]'"
     )
 
 
@@ -250,7 +251,9 @@ def test_a_search_ends_with_a_table_a_command_and_a_picture(open_door):
     for trial in trials:
         config = yaml.safe_load((folder / f"trial_00{trial['number']}/config.yaml").read_text())
         report = json.loads((folder / f"trial_00{trial['number']}/metrics.json").read_text())
-        assert config["method"]["entropy_weight"] == trial["values"]["method.terms.entropy.weight"]
+        assert (
+            config["method"]["terms"]["entropy"]["weight"] == trial["values"]["method.terms.entropy.weight"]
+        )
         assert config["method"]["energy"]["experts"] == trial["values"]["method.energy.experts"]
         assert trial["metric"] == report["metrics"]["sliced_w2"]
         assert (trial["state"], trial["step"], len(trial["history"])) == ("finished", 20, 2)
@@ -647,7 +650,7 @@ def test_w_and_bs_agent_trains_with_the_swept_values_and_outlives_its_server():
     assert len(runs) == 2
     for run, given, name in zip(runs, values, ("run0", "run1"), strict=True):
         config = yaml.safe_load((run / "config.yaml").read_text())
-        assert config["method"]["entropy_weight"] == given["method.terms.entropy.weight"]
+        assert config["method"]["terms"]["entropy"]["weight"] == given["method.terms.entropy.weight"]
         assert config["method"]["energy"]["experts"] == given["method.energy.experts"]
         assert (
             server.buckets[name]["method.terms.entropy.weight"]["value"]
@@ -657,7 +660,10 @@ def test_w_and_bs_agent_trains_with_the_swept_values_and_outlives_its_server():
         assert json.loads((run / "metrics.json").read_text())["step"] == 20
         assert list(run.glob(f"wandb/*run-*-{name}/*.wandb"))
     uploaded = server.buckets["run0"]["method"]["value"]
-    assert uploaded["entropy_weight"] == server.buckets["run0"]["method.terms.entropy.weight"]["value"]
+    assert (
+        uploaded["terms"]["entropy"]["weight"]
+        == server.buckets["run0"]["method.terms.entropy.weight"]["value"]
+    )
 
 
 def test_silence_is_counted_from_the_last_answer(monkeypatch):
