@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from lightning import Callback
 
+from energy_gan.methods.players import Step
 from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
 

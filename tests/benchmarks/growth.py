@@ -3,6 +3,8 @@
 from pairs import batches, config_of, data_of, method_of
 from timing import Row, Work, interleave, median, operations, repeat
 
+from energy_gan.shapes import Batch
+
 MOST = 1.1  # growth of time over growth of arithmetic
 STEP = 128  # rows of the smallest batch that is timed alone
 
@@ -51,4 +53,4 @@ def _step(pair: str, overrides: list[str]) -> Work:
     """One batch from the loader and the project's step on it."""
     config = config_of(pair, *overrides)
     method, loader = method_of(config), batches(data_of(config))
-    return lambda: method.training_step((next(loader),), 0)
+    return lambda: method.training_step(Batch(next(loader)), 0)

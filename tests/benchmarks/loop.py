@@ -19,6 +19,7 @@ from pairs import DEVICE, batches, config_of, data_of, method_of
 from timing import Row, median, ratio, spread
 
 from energy_gan.run.run import Run
+from energy_gan.shapes import Batch
 
 BLOCK = {"2D": 200, "MNIST": 50, "64×64": 50}  # steps; a multiple of the gate's, so every block logs as often
 ROUNDS = {"2D": 5, "MNIST": 4, "64×64": 2}  # at most
@@ -79,7 +80,7 @@ def _of_pair(name: str, rounds: int) -> Row:
 
         def by_hand(n: int) -> None:
             for _ in range(n):
-                method.training_step((next(loader),), 0)
+                method.training_step(Batch(next(loader)), 0)
 
         run = Run(config, data=data_of(config))
         turns = TakeTurns(by_hand, block)

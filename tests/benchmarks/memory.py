@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from energy_gan.methods.base import Method, Player
+from energy_gan.methods.base import Method
+from energy_gan.methods.players import Player, Step
 from energy_gan.run.run import Run
+from energy_gan.shapes import Batch
 
 LONG, EARLY = 2500, 1000
 MB = 2**20
@@ -85,9 +88,9 @@ def _peak(name: str) -> Row:
         for _ in range(3):
             step()
         constant = live.bytes() == after_one
+    step_of = partial(Step, x, method.generator, method.draws)
     move = max(
-        _saved(lambda player=player: player.terms(Step(x, method.generator, method.draws)), player)
-        + _size(player.parameters)
+        _saved(lambda player=player: player.terms(step_of()), player) + _size(player.parameters)
         for player in method.players
     )
     needed = _size([x, *_state(method)]) + move

@@ -11,11 +11,11 @@ from energy_gan.generator_terms.exact import ExactEntropy, ExactLikelihood
 from energy_gan.generators.base import Generator
 from energy_gan.generators.flow import FlowGenerator
 from energy_gan.generators.priors import NormalPrior
-from energy_gan.negatives.base import Negatives
 from energy_gan.negatives.density import DensityNegatives
 from energy_gan.numerics.quadrature import Grid
 from energy_gan.objectives import noise_contrast
 from energy_gan.run.checkpoints import load
+from energy_gan.shapes import Negatives
 from energy_gan.studies.tables import POINTS, Trial, section
 from energy_gan.studies.trials import cell
 
@@ -62,8 +62,9 @@ def test_noise_contrast_is_stationary_where_the_energy_is_the_data_s():
 
     def gradient(precision):
         p = torch.tensor(precision, requires_grad=True)
-        energies = (p * x.square() / 2 + 7.0 for x in (positive, negative))
-        terms = noise_contrast(*energies, log_weights, noise.log_prob(positive))
+        of_data, of_noise = (p * x.square() / 2 + 7.0 for x in (positive, negative))
+        negatives = Negatives(negative[:, None], log_weights, of_noise, None, noise.log_prob(positive))
+        terms = noise_contrast(of_data, negatives)
         return torch.autograd.grad(sum(terms.values()), p)[0].item()
 
     assert gradient(1.0) == pytest.approx(0, abs=1e-3)
@@ -73,7 +74,7 @@ def test_noise_contrast_is_stationary_where_the_energy_is_the_data_s():
 
 def test_noise_contrast_needs_a_known_density():
     with pytest.raises(ValueError, match="DensityNegatives"):
-        noise_contrast(torch.zeros(3), torch.zeros(3))
+        noise_contrast(torch.zeros(3), Negatives(torch.zeros(3, 2), energies=torch.zeros(3)))
     with pytest.raises(InputError, match="METHOD=flow_contrast"):
         Generator(torch.nn.Linear(2, 2), NormalPrior(2)).log_prob(torch.zeros(1, 2))
 

@@ -60,8 +60,8 @@ def test_entropy_is_that_of_the_normals(generator):
     scales = torch.cat([m.weight for m in generator.modules() if isinstance(m, torch.nn.BatchNorm1d)])
     known = torch.distributions.Normal(0.0, scales.detach()).entropy()
     draw = generator.draw(generator.prior.sample(8))
-    torch.testing.assert_close(BatchNormEntropy("sum")(generator, draw, NONE), known.sum())
-    torch.testing.assert_close(BatchNormEntropy("mean")(generator, draw, NONE), known.mean())
+    torch.testing.assert_close(BatchNormEntropy(reduction="sum")(generator, draw, NONE), known.sum())
+    torch.testing.assert_close(BatchNormEntropy(reduction="mean")(generator, draw, NONE), known.mean())
 
 
 def test_entropy_gradient_is_one_over_the_scale(generator):
