@@ -1,0 +1,112 @@
+"""What every method promises, held against each recipe that ships."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from small import equal, parameters, quiet_trainer, weights
+
+from energy_gan.callbacks.checkpoint import SaveCheckpoints
+from energy_gan.errors import InputError
+from energy_gan.methods.base import OFFERS, Method
+from energy_gan.model import Model
+from energy_gan.nn import Fitted
+from energy_gan.run.build import build
+from energy_gan.run.compose import compose, options
+from energy_gan.shapes import Batch
+
+ALONE = {"exact_likelihood", "flow", "langevin"}  # an energy without a generator
+ON_IMAGES = {"critic", "gan"}  # recipes for images only
+STEPS, CUT = 8, 4
+# a constant in an energy moves nothing: positive and negative phase cancel
+CONSTANTS = {"energy.experts.bias", "terms.critic.critic.experts.bias"}
+
+
+def config_of(method):
+    data = "digits" if method in ON_IMAGES else "eight_gaussians"
+    return compose([f"data={data}", f"method={method}", f"trainer.max_steps={STEPS}", "data.batch_size=64"])
+
+
+def method_of(config) -> Method:
+    torch.manual_seed(0)
+    method = build(config["method"], "method").train()
+    method.save_hyperparameters(config)
+    return method
+
+
+class Trained(NamedTuple):
+    config: dict
+    start: dict
+    method: Method
+    data: object
+    folder: object
+
+
+@pytest.fixture(scope="module", params=options("method"))
+def trained(request, tmp_path_factory):
+    config, folder = config_of(request.param), tmp_path_factory.mktemp(request.param)
+    data, method = build(config["data"], "data"), method_of(config)
+    start = parameters(method)
+    keep = SaveCheckpoints(str(folder), every_n_steps=CUT, keep=9)
+    quiet_trainer(STEPS, callbacks=[keep], enable_checkpointing=True).fit(method, data)
+    return Trained(config, start, method, data, folder)
+
+
+def test_each_weight_moves(trained):
+    moving = {name for name, p in trained.method.named_parameters() if p.requires_grad}
+    still = {name for name in moving if torch.equal(parameters(trained.method)[name], trained.start[name])}
+    assert still <= CONSTANTS
+    assert len(moving) > 2 * len(still)
+
+
+def test_each_weight_has_one_player(trained):
+    owned = [id(p) for player in trained.method.players for p in player.parameters]
+    assert sorted(owned) == sorted(id(p) for p in trained.method.parameters() if p.requires_grad)
+
+
+def test_a_step_runs_without_a_trainer(trained):
+    method = method_of(trained.config)
+    for part in method.modules():
+        if isinstance(part, Fitted):
+            part.fit(trained.data.some())
+    method.training_step(Batch(trained.data.some()[:64]), 0)
+    moved = {name.split(".")[0] for name, p in parameters(method).items() if not p.equal(trained.start[name])}
+    assert moved >= Model(method).offers  # each of them is a module of that name here
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(trained, tmp_path):
+    torch.manual_seed(12345)
+    method = build(trained.config["method"], "method").train()  # other weights, until the checkpoint is read
+    data = build(trained.config["data"], "data")
+    last = trained.folder / f"step_{CUT:09d}.ckpt"
+    keep = SaveCheckpoints(str(tmp_path), every_n_steps=CUT, keep=9)  # it calibrates, as in the whole run
+    trainer = quiet_trainer(STEPS, callbacks=[keep], enable_checkpointing=True)
+    trainer.fit(method, data, ckpt_path=last, weights_only=True)
+    assert equal(weights(method), weights(trained.method))
+
+
+def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
+    model = Model(trained.method.eval())
+    name = trained.config["name"].split("/")[0]
+    assert model.offers == ({"energy"} if name in ALONE else {"energy", "generator"}) <= set(OFFERS)
+    held_out = trained.data.held_out[:5]
+    if trained.config["kind"] != "points":
+        held_out = trained.data.pixels(held_out)
+    energies = model.energy(held_out)
+    assert energies.shape == (5,)
+    assert energies.isfinite().all()
+    assert len(energies.unique()) > 1
+    if "generator" in model.offers:
+        assert model.sample(5).shape == held_out.shape
+        assert torch.equal(model.sample(5, seed=1), model.sample(5, seed=1))
+    else:
+        for refused in (lambda: model.sample(5), lambda: model.interpolate(2, 3)):
+            with pytest.raises(InputError, match="energy alone"):
+                refused()
+
+
+def test_vital_signs_are_finite_and_move_nothing(trained):
+    before = weights(trained.method)
+    signs = trained.method.eval().vital_signs(16, torch.Generator().manual_seed(0))
+    assert all(torch.tensor(value).isfinite() for value in signs.values())
+    assert equal(before, weights(trained.method))
