@@ -21,7 +21,7 @@ below = set(NETWORKS)
 for floor in (["inference"], ["negatives"], ["generator_terms"], ["methods"], ["model"], ["reports", "run"]):
     if "model" not in floor and below & {"model"}:
         below |= {"data", "metrics"}
-    SEES |= {room: below | set(floor) for room in floor}
+    SEES |= {room: below | {room} for room in floor}  # those of one floor do not see each other
     below |= set(floor)
 SEES |= {room: below | {room, "callbacks"} for room in ("callbacks", "search", "studies")}
 ONLY = {

@@ -1,10 +1,9 @@
-"""What every report shares: when it measures and draws, and the file that keeps its numbers."""
+"""When a run is measured, drawn and written down. What is measured, the sections of reports/ say."""
 
 import json
 import re
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,85 +16,80 @@ from torch.nn.utils import get_total_norm
 from energy_gan.callbacks.trackers import Tracker, histogram
 from energy_gan.data.base import DataModule
 from energy_gan.methods.base import Method
-from energy_gan.model import Model, evaluating
-from energy_gan.randomness import random_generator
+from energy_gan.metrics.features import FOLDER
+from energy_gan.model import Model
 from energy_gan.reports import drawing
-from energy_gan.samplers.base import init, run, tune
-from energy_gan.samplers.mala import MALA
+from energy_gan.reports.chains import acceptance
+from energy_gan.reports.chosen import facts, made
+from energy_gan.reports.numbers import CURVES
+from energy_gan.reports.section import Section, Settings
 from energy_gan.system.files import write_text
 
 N_CHAINS = 64  # that tell an acceptance rate
-REFINED = 5  # moves of MALA that they take
 
 
-class Report(Callback, ABC):
+class Report(Callback):
     """Measure and draw every so many steps, and in full at the end; of several processes the first does it.
 
     `metrics.json` in the run's folder holds the last numbers, the yardsticks beside them and the
     numbers of the whole run; `figures/` the last pictures; the trackers all of them, by step, with
     histograms of the energies, acceptance rates and the norms of the gradients besides.
 
-    A subclass says what is measured and drawn: `prepare`, `measure`, `energies`, `figures`, `yardsticks`.
-
     Args:
         folder: the run's.
         every_n_steps: steps between two measurements.
         draw_every_n_steps: steps between two sets of pictures.
-        n_samples: of the generator, for the numbers at the end.
+        n_samples: of the generator, for the numbers at the end; of points at least 1000, of images 100.
         n_samples_during: the same, during training.
+        features: of images: the folder of trained classifiers and of statistics of real sets.
         seed: of the samples.
     """
-
-    curves: Sequence[str] = ()  # the numbers that figures/curves.png shows
 
     def __init__(
         self,
         folder: str,
-        every_n_steps: int,
-        draw_every_n_steps: int,
-        n_samples: int,
-        n_samples_during: int,
-        seed: int,
+        every_n_steps: int = 1000,
+        draw_every_n_steps: int = 1000,
+        n_samples: int = 10_000,
+        n_samples_during: int = 2_000,
+        features: str = FOLDER,
+        seed: int = 0,
     ):
         for name, value in (("every_n_steps", every_n_steps), ("draw_every_n_steps", draw_every_n_steps)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self.folder, self.seed = Path(folder), seed
+        self.folder, self.settings = Path(folder), Settings(n_samples, n_samples_during, features, seed)
         self.every_n_steps, self.draw_every_n_steps = every_n_steps, draw_every_n_steps
-        self.n_samples, self.n_samples_during = n_samples, n_samples_during
+        self.sections: list[Section] = []
         self.history: list[dict[str, float]] = []
-        self.verdict, self.reasons = "", ()
         self.seconds = 0.0  # of training, over all resumptions
 
-    # ---- what a subclass gives
-
-    @abstractmethod
-    def prepare(self, data: DataModule) -> None:
-        """Take the data to measure against.
+    def prepare(self, model: Model, data: DataModule) -> None:
+        """Choose the sections that fit what the model offers and the data have, before anything is trained.
 
         Raises:
-            InputError: they cannot be measured.
+            InputError: the data cannot be measured, or not with as few samples.
         """
+        self.sections = made(facts(model, data), self.settings)
+        for section in self.sections:
+            section.prepare(data)
 
-    @abstractmethod
-    def measure(self, model: Model, n_samples: int | None = None) -> dict[str, float]:
-        """The numbers; all of them with all `n_samples` if None is given, else the cheap ones."""
+    def measure(self, model: Model, full: bool = True) -> dict[str, float]:
+        """The numbers of all sections; without `full` the cheap ones, of fewer samples."""
+        model.method.calibrate()
+        n = self.settings.n_samples if full else self.settings.n_samples_during
+        samples = model.sample(n, self.settings.seed) if model.has_generator else None
+        found: dict[str, float] = {}
+        for section in self.sections:
+            found |= section.measure(model, samples, full, found)
+        return found
 
-    @abstractmethod
-    def energies(self, model: Model) -> dict[str, np.ndarray]:
-        """Of "data" held out, of samples of the "generator", of "noise, …" and of what else there is."""
-
-    @abstractmethod
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
-        """The numbers of samples that may come from elsewhere than from `model.sample`."""
-
-    @abstractmethod
-    def figures(self, model: Model) -> dict[str, Figure]:
-        """The pictures by name, but for the histograms of the energies and the curves."""
-
-    @abstractmethod
-    def yardsticks(self) -> Mapping[str, Mapping[str, float]]:
-        """The same numbers of what the model is to be compared with."""
+        """The numbers of samples that may come from elsewhere than from the generator."""
+        numbers = {"mean_energy": float(model.energy(samples).mean())}
+        for section in self.sections:
+            numbers |= section.of(model, samples)
+        return numbers
 
     # ---- when
 
@@ -121,7 +115,7 @@ class Report(Callback, ABC):
             return  # the end has its own
         self.seconds = time.monotonic() - self._started
         if step % self.every_n_steps == 0:
-            self.note(trainer, pl_module, self.measure(Model(pl_module), self.n_samples_during))
+            self.note(trainer, pl_module, self.measure(Model(pl_module), full=False))
         if step % self.draw_every_n_steps == 0:
             self.show(trainer, pl_module)
 
@@ -147,24 +141,6 @@ class Report(Callback, ABC):
         gradients = {p.name: [w.grad for w in p.parameters if w.grad is not None] for p in method.players}
         return {f"train/gradient_{name}": float(get_total_norm(g)) for name, g in gradients.items() if g}
 
-    def acceptance(self, model: Model) -> dict[str, float]:
-        """Acceptance rates and step sizes: of training's own chains, and of MALA where samples are refined.
-
-        Nothing is moved: the chains' next move is tried on some of them. MALA's step size is tuned for 0.7
-        on samples of the generator; what it comes to tells how rough the energy is there.
-        """
-        numbers, method, rng = {}, model.method, random_generator(self.seed)
-        with evaluating(method.learned.energy) as energy:
-            signs = method.vital_signs(N_CHAINS, rng)
-            numbers |= {f"train/{name}": value for name, value in signs.items() if name.startswith("chains_")}
-            if model.has_generator:
-                samples = model.sample(N_CHAINS, self.seed).to(method.shift.device)
-                u = (samples - method.shift) / method.scale
-                step_size = tune(MALA(), energy, u, rng=rng)
-                _, rate = run(MALA(), energy, init(energy, u), step_size, REFINED, rng)
-                numbers |= {"val/refine_acceptance": rate, "val/refine_step_size": step_size}
-        return numbers
-
     # ---- what is kept
 
     def note(self, trainer: Trainer, method: Method, metrics: dict[str, float]) -> None:
@@ -174,24 +150,33 @@ class Report(Callback, ABC):
 
     def tell(self, trainer: Trainer, method: Method, metrics: Mapping[str, float]) -> None:
         """Send what was measured to the trackers, with the acceptance rates."""
-        if trainer.loggers:
-            numbers = {f"val/{k}": v for k, v in metrics.items()} | self.acceptance(Model(method))
+        if not trainer.loggers:
+            return
+        numbers = {f"val/{name}": value for name, value in metrics.items()}
+        numbers |= acceptance(Model(method), N_CHAINS, self.settings.seed)
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=method.step)
 
     def write(self, model: Model) -> None:
         """metrics.json, whole or not at all."""
         config = model.method.hparams
+        metrics = {k: v for k, v in self.history[-1].items() if "/" not in k and k != "step"}
+        yardsticks: dict[str, dict[str, float]] = {}
+        for section in self.sections:
+            for name, row in section.yardsticks().items():
+                yardsticks[name] = yardsticks.get(name, {}) | row
         report = {
             "name": config["name"],
             "seed": config["seed"],
             "step": self.history[-1]["step"],
             "seconds": round(self.seconds, 1),
+            "kind": model.kind,
+            "offers": sorted(model.offers),
             "integrable": model.integrable,
-            "verdict": self.verdict,
-            "no_log_normalizer": list(self.reasons),
-            "metrics": {k: v for k, v in self.history[-1].items() if "/" not in k and k != "step"},
-            "yardsticks": self.yardsticks(),
+            "verdict": "; ".join(filter(None, (section.verdict(metrics) for section in self.sections))),
+            "no_log_normalizer": [reason for section in self.sections for reason in section.reasons],
+            "metrics": metrics,
+            "yardsticks": yardsticks,
             "history": self.history,
         }
         write_text(self.folder / "metrics.json", json.dumps(report, indent=1))
@@ -206,9 +191,7 @@ class Report(Callback, ABC):
 
     def show(self, trainer: Trainer, method: Method) -> None:
         """Draw, save, and send to the trackers."""
-        model = Model(method)
-        energies = self.energies(model)
-        figures = self.draw(model, energies)
+        figures, energies = self.draw(Model(method))
         pictures = {name: (figure, self._file(name)) for name, figure in figures.items()}
         counted = {f"energy/{_tag(name)}": histogram(values) for name, values in energies.items()}
         for logger in trainer.loggers:
@@ -216,16 +199,25 @@ class Report(Callback, ABC):
                 logger.log_histograms({k: h for k, h in counted.items() if h is not None}, method.step)
                 logger.log_pictures(pictures, method.step)
 
-    def draw(self, model: Model, energies: Mapping[str, np.ndarray] | None = None) -> dict[str, Figure]:
-        """The figures by name, saved as figures/<name>.png."""
-        figures = self.figures(model)
-        figures["energy_histograms"] = drawing.energy_histograms(energies or self.energies(model))
+    def draw(self, model: Model) -> tuple[dict[str, Figure], dict[str, np.ndarray]]:
+        """The figures by name, saved as figures/<name>.png, and the energies of sets of points."""
+        sets: dict[str, Tensor] = {}
+        for section in self.sections:
+            sets |= section.sets(model)
+        energies = {}
+        if "energy" in model.offers:
+            energies = {name: model.energy(x).numpy() for name, x in sets.items()}
+        figures: dict[str, Figure] = {}
+        for section in self.sections:
+            figures |= section.figures(model, sets)
+        if energies:
+            figures["energy_histograms"] = drawing.energy_histograms(energies)
         if self.history:
-            figures["curves"] = drawing.curves({"this run": self.history}, self.curves)
+            figures["curves"] = drawing.curves({"this run": self.history}, CURVES)
         (self.folder / "figures").mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
             figure.savefig(self._file(name), dpi=110)
-        return figures
+        return figures, energies
 
     def _file(self, name: str) -> Path:
         return self.folder / f"figures/{name}.png"

@@ -34,7 +34,7 @@ def main() -> None:
     from energy_gan.run.checkpoints import load
 
     model = load(given.run, trust)
-    report = report_of(given.run, trust=trust)
+    report = report_of(given.run, model, trust=trust)
     rows = {"generator": report.of(model, model.sample(given.n, given.seed))}
     for temperature in tqdm(given.temperature, unit="temperature"):
         samples, trace = model.sample_latent(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
+from energy_gan.reports.numbers import CURVES
 from energy_gan.reports.tables import read_metrics, table
 
 
@@ -23,13 +24,11 @@ def main() -> None:
         labels = [str(run) for run in given.runs]
     reports = {label: read_metrics(run) for label, run in zip(labels, given.runs, strict=True)}
 
-    from energy_gan.reports import images, points
     from energy_gan.reports.drawing import curves
 
-    shown = (*points.CURVES, *(name for name in images.CURVES if name not in points.CURVES))
     print(table({label: report["metrics"] for label, report in reports.items()}))
     out.parent.mkdir(parents=True, exist_ok=True)
-    curves({label: report["history"] for label, report in reports.items()}, shown).savefig(out, dpi=110)
+    curves({label: report["history"] for label, report in reports.items()}, CURVES).savefig(out, dpi=110)
     print(f"\ncurves   {out}")
 
 

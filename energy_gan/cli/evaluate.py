@@ -10,6 +10,7 @@ from energy_gan.run.compose import split_trust
 
 if TYPE_CHECKING:
     from energy_gan.callbacks.report import Report
+    from energy_gan.model import Model
 
 
 def main() -> None:
@@ -24,23 +25,37 @@ def main() -> None:
 
     path, checkpoint = newest(given.run)
     model = load(path, trust)
-    report_of(given.run, overrides, trust).conclude(model, checkpoint)
+    report_of(given.run, model, overrides, trust).conclude(model, checkpoint)
     print(summary(given.run))
 
 
-def report_of(run: Path, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> "Report":
+def report_of(
+    run: Path, model: "Model", overrides: Sequence[str] = (), trust: Sequence[str] = ()
+) -> "Report":
     """What measures a run, ready to.
 
     Raises:
         InputError: it was trained without.
     """
-    from energy_gan.run.compose import read_config
-    from energy_gan.run.run import Run
+    import torch
 
-    callbacks = Run(read_config(run, overrides), trust).callbacks
-    if "report" not in callbacks:
+    from energy_gan.run.build import build, check
+    from energy_gan.run.compose import read_config
+
+    config = read_config(run, overrides)
+    check(config, trust)
+    node = (config["callbacks"] or {}).get("report")
+    if node is None:
         raise InputError(f"RUN={run} was trained with callbacks.report=null: nothing says what to measure")
-    return callbacks["report"]
+    if config.get("threads"):
+        torch.set_num_threads(config["threads"])
+    torch.set_flush_denormal(True)  # as in training, see `Run`
+    torch.set_float32_matmul_precision(config.get("float32_matmul_precision", "highest"))
+    data = build(config["data"], "data")
+    data.setup()
+    report = build(node, "callbacks.report")
+    report.prepare(model, data)
+    return report
 
 
 if __name__ == "__main__":

@@ -86,6 +86,11 @@ class DataModule(LightningDataModule, ABC):
             raise ValueError(f"batch_size must be at least 2 (batch norm needs it), got {batch_size}")
         self.shape, self.batch_size, self.seed = tuple(shape), batch_size, seed
 
+    @property
+    def has(self) -> frozenset[str]:
+        """What there is to measure against, known before `setup`: "density", "labels", "modes"."""
+        return frozenset() if self.density is None else frozenset({"density"})
+
     @abstractmethod
     def load(self) -> tuple[Float[Tensor, "N *S"], Float[Tensor, "M *S"]]:
         """The points to train on and the points held out, float32, in the data's own units."""

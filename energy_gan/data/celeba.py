@@ -35,6 +35,8 @@ class CelebA(ImageData):
         download: try to, if there is no folder celeba.
     """
 
+    labelled = False
+
     def __init__(
         self,
         root: str = "data",

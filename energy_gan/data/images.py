@@ -44,6 +44,10 @@ class ImageData(DataModule):
         shift, scale: ½ everywhere.
         sources, decoded: by split, what was read and what came of it.
 
+    Attributes of a set:
+        labelled: whether its images have classes, two or more.
+        n_modes: where each image is of one of so many known modes; `modes` says of which.
+
     Args:
         shape: [C, H, W], C 1 (grey) or 3 (colour).
         root: the folder of the original files.
@@ -56,6 +60,8 @@ class ImageData(DataModule):
     kind = "images"
     in_memory = False  # whether the images are read as one array
     channels: Sequence[int] = (1, 3)  # how many an image may have
+    labelled = True
+    n_modes: int | None = None
 
     def __init__(
         self,
@@ -101,7 +107,13 @@ class ImageData(DataModule):
         self.batch_size = min(self.batch_size, len(self.points))
         self.labels, self.held_out_labels = (_tensor(self.decoded[split].labels) for split in SPLITS)
         self.classes = self.sources["train"].classes
+        self.labelled = self.labels is not None and len(self.classes or ()) > 1
         self.shift = self.scale = torch.full(self.shape, HALF)
+
+    @property
+    def has(self) -> frozenset[str]:
+        there = {"labels": self.labelled, "modes": self.n_modes is not None}
+        return frozenset(what for what, is_there in there.items() if is_there)
 
     def _decode(self, source: Source) -> Decoded:
         if self.cache is None:

@@ -33,6 +33,8 @@ class LSUN(ImageData):
         cache, batch_size, seed, workers, on_error: as in `ImageData`.
     """
 
+    labelled = False
+
     def __init__(
         self,
         root: str = "data",

@@ -61,6 +61,7 @@ class StackedMNIST(ImageData):
 
     in_memory = True
     channels = (3, 4)
+    labelled = False
 
     def __init__(
         self,

@@ -92,6 +92,11 @@ class Generator(nn.Module):
             samples = add_noise(clean, scale, rng, noise)
         return Draw(latent, clean, samples, scale, self.prior.log_share(latent), self.log_prob)
 
+    @property
+    def has_density(self) -> bool:
+        """Whether its density is known: exactly, or over the latents of a batch, by its output noise."""
+        return self.noise is not None or type(self).log_prob is not Generator.log_prob
+
     def log_prob(self, x: Points) -> Energies:
         """log q(x), for a generator that knows it.
 

@@ -76,9 +76,9 @@ def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
     return figure
 
 
-def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], names: Sequence[str]) -> Figure:
-    """Numbers by step, a panel each, one line a run. Rows are {"step": …, name: value, …}."""
-    names = [n for n in names if any(n in row for history in runs.values() for row in history)]
+def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], titles: Mapping[str, str]) -> Figure:
+    """Numbers by step, a panel each under its title, one line a run. Rows are {"step": …, name: value, …}."""
+    names = [n for n in titles if any(n in row for history in runs.values() for row in history)]
     columns = min(3, max(1, len(names)))
     rows = -(-len(names) // columns) or 1
     figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
@@ -87,7 +87,7 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], names: Seque
         for number, (run, history) in enumerate(runs.items()):
             pairs = np.array([(row["step"], row[name]) for row in history if name in row]).reshape(-1, 2)
             axes.plot(*pairs.T, marker=".", linewidth=1.2, color=f"C{number}", label=run)
-        axes.set_title(name, fontsize=10)
+        axes.set_title(titles[name], fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     for axes in list(panels):

@@ -1,10 +1,212 @@
-"""What a dashboard shows of a run."""
+"""Every number that a run measures or logs, declared once.
 
+The table at the end of a run, its curves, the panels of both trackers, the tables of studies and what a sweep
+may name as its metric derive from what stands here.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 
+class Number(NamedTuple):
+    """One number of a run.
+
+    Args:
+        name: in metrics.json, where `val/` stands before it in the trackers; with a `/` in it, in them alone.
+        title: in tables and pictures.
+        better: which end is good; None where neither is by itself.
+        panel: "section: title" of the panel whose curve it is.
+        at_end: it comes with the last measurement only.
+        unit: of it, where it has one.
+        needs: words that all have to be among the facts of a run, see `energy_gan.reports.chosen.facts`.
+    """
+
+    name: str
+    title: str
+    better: Literal["low", "high"] | None = None
+    panel: str | None = None
+    at_end: bool = False
+    unit: str = ""
+    needs: str = ""
+
+    def fits(self, facts: frozenset[str]) -> bool:
+        return facts.issuperset(self.needs.split())
+
+    @property
+    def label(self) -> str:
+        """The title and the unit."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    @property
+    def tag(self) -> str:
+        """What the trackers call it."""
+        return self.name if "/" in self.name else f"val/{self.name}"
+
+
+REFINED = "refined_"
+
+
+def refined(numbers: Iterable[Number], needs: str) -> tuple[Number, ...]:
+    """The same numbers of samples that MALA has moved on the energy."""
+    return tuple(
+        n._replace(
+            name=f"{REFINED}{n.name}",
+            title=f"{n.title}, refined",
+            panel=None,
+            at_end=True,
+            needs=f"{n.needs} {needs}",
+        )
+        for n in numbers
+    )
+
+
+KL, TV = "agreement: KL to the energy", "agreement: total variation"
+COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
+FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
+STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
+ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
+STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
+
+LOG_Z = Number(
+    "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
+)
+LIKELIHOOD = Number(
+    "held_out_log_likelihood", "log-likelihood", "high",
+    "agreement: log-likelihood of held-out data", unit="nats", needs="plane energy",
+)  # fmt: skip
+ENERGY_GAP = Number("energy_gap", "energy gap", None, GAP, unit="nats", needs="energy generator")
+DRIFT = Number("drift", "drift in 20 moves", "low", at_end=True, unit="sd", needs="energy")
+DRIFT_200 = Number(
+    "drift_200", "drift in 200 moves", "low", "agreement: drift", unit="sd", needs="energy base"
+)
+
+# ---- what is measured, by section
+
+OF_ENERGY = (  # of points, on a grid
+    LOG_Z,
+    LIKELIHOOD,
+    Number("border_mass", "mass outside the box", "low", needs="plane energy"),
+    Number("kl_data_energy", "KL(data‖energy)", "low", KL, unit="nats", needs="plane density energy"),
+    Number("tv_data_energy", "TV(data, energy)", "low", TV, needs="plane density energy"),
+)
+OF_SAMPLES = (
+    Number("kl_generator_energy", "KL(gen.‖energy)", "low", KL, unit="nats", needs="plane energy generator"),
+    Number("tv_generator_energy", "TV(gen., energy)", "low", TV, needs="plane energy generator"),
+    Number("tv_data_generator", "TV(data, gen.)", "low", TV, needs="plane density generator"),
+    Number("sliced_w2", "sliced W2", "low", "samples: sliced Wasserstein-2", needs="generator"),
+    Number("smallest_mode", "smallest mode", "high", COVERAGE, needs="density generator"),
+    Number("hdr99", "in 99 % region", "high", COVERAGE, needs="density generator"),
+    Number("modes_covered", "modes covered", "high", FOUND, needs="density generator"),
+    ENERGY_GAP,
+)
+POINTS = (*OF_ENERGY, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"))
+ASSESSMENT = (
+    *(n._replace(at_end=True, needs="energy") for n in (LOG_Z, LIKELIHOOD)),
+    Number("likelihood_gain", "gain over a Gaussian", "high", None, True, "nats", "energy"),
+    DRIFT,
+    Number("auc_data_generator", "AUC data | generator", "low", None, True, "", "energy generator"),
+    Number("auc_data_energy", "AUC data | energy", "low", None, True, "", "energy generator"),
+    Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "energy generator"),
+    Number("auc_standard_error", "error of these", None, None, True, "", "energy generator"),
+    Number("missing_share", "data without samples", "low", None, True, "", "energy generator"),
+    Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "energy weights"),
+    Number("importance_ess", "effective share of them", "high", None, True, "", "energy weights"),
+    Number("annealed_low", "log Z annealed, least", None, None, True, "nats", "energy space"),
+    Number("annealed_high", "log Z annealed, most", None, None, True, "nats", "energy space"),
+)
+IMAGE_ENERGIES = (
+    ENERGY_GAP,
+    Number(
+        "energy_held_out",
+        "energy, held out",
+        None,
+        "agreement: energy of held-out images",
+        False,
+        "nats",
+        "energy",
+    ),
+    Number("energy_generated", "energy of samples", None, None, False, "nats", "energy generator"),
+)
+OF_IMAGES = (
+    Number("frechet_inception", "Fréchet, Inception", "low", FRECHET, needs="inception"),
+    Number("frechet_lenet", "Fréchet, LeNet", "low", FRECHET, needs="lenet"),
+    Number("recall_inception", "recall, Inception", "high", RECALL, needs="inception"),
+    Number("recall_lenet", "recall, LeNet", "high", RECALL, needs="lenet"),
+    Number("precision_inception", "precision, Inception", "high", needs="inception"),
+    Number("class_smallest_share", "smallest class", "high", COVERAGE, needs="labels"),
+    Number("class_largest_share", "largest class", "low", needs="labels"),
+    Number("class_kl", "KL of classes", "low", SPREAD, unit="nats", needs="labels"),
+    Number("classes_covered", "classes covered", "high", FOUND, needs="labels"),
+    Number("mean_confidence", "confidence", "high", needs="labels"),
+    Number("nearest_train_ratio", "nearest ratio", "high", at_end=True),
+)
+OF_MODES = (
+    Number("modes", "modes found", "high", STACKED, True, "", "modes"),
+    Number("modes_kl", "KL of modes", "low", SPREAD, True, "nats", "modes"),
+    Number("modes_kl_train", "KL to the data's modes", "low", None, True, "nats", "modes"),
+    Number("modes_confident", "modes for sure", "high", None, True, "", "modes"),
+)
+DURING = "_during"  # of fewer samples, and so not to be compared with those of the end
+IMAGES = (
+    *OF_IMAGES,
+    *OF_MODES,
+    *(n._replace(name=n.name + DURING, title=f"{n.title}, during", at_end=False) for n in OF_MODES),
+    *refined(OF_IMAGES, "energy noise"),
+)
+CHAINS = (DRIFT, DRIFT_200)
+OF_LIKELIHOOD = (  # of images with noise
+    Number("log_likelihood", "likelihood with noise", "high", None, True, "nats", "base"),
+    Number("log_likelihood_forward", "likelihood from below", "high", None, True, "nats", "base"),
+    Number("log_likelihood_reverse", "likelihood from above", "high", None, True, "nats", "base"),
+    Number("log_likelihood_base", "likelihood of the base", "high", None, True, "nats", "base"),
+    DRIFT_200,
+)
+
+# ---- what else is said of a run
+
+MOVED = (  # of samples that chains in latent space have moved
+    Number("mean_energy", "mean energy", "low", unit="nats"),
+    Number("acceptance_rate", "acceptance"),
+    Number("lowest_acceptance_rate", "lowest acceptance"),
+    Number("highest_acceptance_rate", "highest acceptance"),
+    Number("step_size", "step size"),
+)
+TRACKED = (
+    Number("train/energy_gap", "energy gap", None, GAP),
+    Number("train/entropy", "entropy", None, "training: entropy in the loss"),
+    Number("train/energy_positive", "energy of data", None, ENERGIES),
+    Number("train/energy_negative", "energy of negatives", None, ENERGIES),
+    Number("train/chains_acceptance", "acceptance of the chains", None, ACCEPTANCE),
+    Number("val/refine_acceptance", "acceptance of MALA", None, ACCEPTANCE),
+    Number("train/chains_step_size", "step size of the chains", None, STEPS),
+    Number("val/refine_step_size", "step size of MALA", None, STEPS),
+    Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
+    Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
+)
+
+NUMBERS: dict[str, Number] = {}
+for _n in (*POINTS, *ASSESSMENT, *IMAGES, *IMAGE_ENERGIES, *CHAINS, *OF_LIKELIHOOD, *MOVED, *TRACKED):
+    NUMBERS.setdefault(_n.name, _n)
+
+
+def number(name: str) -> Number:
+    """What is declared of a name, with or without `val/` before it.
+
+    Raises:
+        KeyError: nothing is.
+    """
+    return NUMBERS[name] if name in NUMBERS else NUMBERS[name.removeprefix("val/")]
+
+
+# by name the titles of what figures/curves.png shows
+CURVES = {n.name: n.label for n in NUMBERS.values() if n.panel and not n.at_end and "/" not in n.name}
+
+
+# ---- dashboards
+
+
 class Panel(NamedTuple):
-    """What is shown in one place: some of the names that runs log. A run that logs none of them has none."""
+    """What a dashboard shows in one place. A run that logs none of its names has no such panel."""
 
     section: str
     title: str
@@ -12,22 +214,14 @@ class Panel(NamedTuple):
     kind: Literal["curves", "histograms", "pictures"] = "curves"
 
 
+def _curves() -> Iterator[Panel]:
+    for panel in dict.fromkeys(n.panel for n in NUMBERS.values() if n.panel):
+        names = tuple(n.tag for n in NUMBERS.values() if n.panel == panel)
+        yield Panel(*panel.split(": "), names)
+
+
 PANELS = (
-    Panel("samples", "Fréchet distance", ("val/frechet_inception", "val/frechet_lenet")),
-    Panel("samples", "sliced Wasserstein-2", ("val/sliced_w2",)),
-    Panel("samples", "mode coverage", ("val/smallest_mode", "val/class_smallest_share", "val/hdr99")),
-    Panel("samples", "modes and classes found", ("val/modes_covered", "val/classes_covered")),
-    Panel("samples", "modes of stacked digits", ("val/modes_during", "val/modes")),
-    Panel("samples", "recall", ("val/recall_inception", "val/recall_lenet")),
-    Panel("agreement", "energy gap", ("val/energy_gap", "train/energy_gap")),
-    Panel("agreement", "KL to the energy", ("val/kl_data_energy", "val/kl_generator_energy")),
-    Panel("agreement", "log-likelihood of held-out data", ("val/held_out_log_likelihood",)),
-    Panel("agreement", "log normaliser", ("val/log_normalizer",)),
-    Panel("training", "entropy in the loss", ("train/entropy",)),
-    Panel("training", "mean energies", ("train/energy_positive", "train/energy_negative")),
-    Panel("training", "acceptance rates", ("train/chains_acceptance", "val/refine_acceptance")),
-    Panel("training", "step sizes of the chains", ("train/chains_step_size", "val/refine_step_size")),
-    Panel("training", "gradient norms", ("train/gradient_energy", "train/gradient_generator")),
+    *_curves(),
     Panel("energies", "energies", ("energy/data", "energy/generator", "energy/noise"), "histograms"),
     Panel("energies", "energies beside each other", ("energy_histograms",), "pictures"),
     Panel("pictures", "samples", ("samples", "marginals"), "pictures"),

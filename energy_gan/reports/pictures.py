@@ -15,7 +15,7 @@ Images = Float[Tensor, "N C H W"]  # values from 0 to 1
 
 def require_images(model: Model, run: Path) -> None:
     """InputError where a run's samples are not images."""
-    if len(model.method.shape) != 3 or model.method.shape[0] not in (1, 3, 4):
+    if model.kind != "images" or model.method.shape[0] not in (1, 3, 4):
         raise InputError(
             f"RUN={run} was trained on points of {model.dimension} numbers, which are no images: "
             "give OUT=samples.csv, .npy or .parquet"

@@ -1,5 +1,6 @@
-"""What a run on points shows: how far data, energy and generator agree, and the pictures of it."""
+"""Points: how far data, energy and generator agree, and the pictures of it."""
 
+from collections.abc import Mapping
 from functools import cached_property, partial
 
 import numpy as np
@@ -7,138 +8,71 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from energy_gan.callbacks.report import Report
 from energy_gan.data.base import DataModule
-from energy_gan.metrics.assessment import assess
 from energy_gan.metrics.points import PointEvaluation
-from energy_gan.metrics.verdict import verdict
 from energy_gan.metrics.yardsticks import KernelEstimate
-from energy_gan.model import Model, evaluating
+from energy_gan.model import Model
 from energy_gan.reports import drawing
+from energy_gan.reports.numbers import POINTS
+from energy_gan.reports.section import Section
 
-CURVES = (
-    "kl_data_energy",
-    "kl_generator_energy",
-    "tv_data_energy",
-    "tv_data_generator",
-    "sliced_w2",
-    "hdr99",
-    "smallest_mode",
-    "energy_gap",
-    "log_normalizer",
-)
 MAP_CELLS, KERNEL_MAP_CELLS = 300, 120
-REFINE, SETTLE = 5, 20  # steps of MALA: for refined samples, and where they stand for the energy's law
-N_ASSESSED = 10_000
+SHOWN = 10_000
+REFINE = 5  # steps of MALA
 
 
-class PointReport(Report):
-    """Points: the exact agreement where a density is known, an assessment where not, and a verdict.
+class Points(Section):
+    """The agreement of data, energy and generator, as far as there are, by `metrics/points.py`."""
 
-    Args:
-        folder, every_n_steps, draw_every_n_steps, n_samples, n_samples_during, seed: as in `Report`; the two
-            numbers of samples at least 1000.
-    """
-
-    curves = CURVES
-
-    def __init__(
-        self,
-        folder: str,
-        every_n_steps: int = 500,
-        draw_every_n_steps: int = 2000,
-        n_samples: int = 200_000,
-        n_samples_during: int = 50_000,
-        seed: int = 0,
-    ):
-        if min(n_samples, n_samples_during) < 1000:
-            raise ValueError(f"n_samples must be at least 1000, got {min(n_samples, n_samples_during)}")
-        super().__init__(folder, every_n_steps, draw_every_n_steps, n_samples, n_samples_during, seed)
+    needs = "points"
+    numbers = POINTS
+    least = 1_000
 
     def prepare(self, data: DataModule) -> None:
-        """Take the data to measure against.
-
-        Raises:
-            InputError: they are too fine for a grid.
-        """
         self.data = data
-        self.evaluation = PointEvaluation(data.points, data.held_out, data.density, self.n_samples, self.seed)
+        n_samples = self.settings.n_samples
+        self.evaluation = PointEvaluation(data.points, data.held_out, data.density, n_samples, self.seed)
         if self.evaluation.in_plane:
             self.evaluation.grid  # noqa: B018, made once, now rather than in the middle of a run
 
-    def measure(self, model: Model, n_samples: int | None = None) -> dict[str, float]:
-        """How far data, energy and generator agree, by the names in `metrics/points.py`.
-
-        What costs more, the refined samples and the assessment, comes with all n_samples only.
-        """
-        model.method.calibrate()
-        if n_samples is not None:
-            sample = partial(model.sample, seed=self.seed) if model.has_generator else None
-            return self.evaluation(model.energy, sample, n_samples)
-        sample = refined = None
-        if model.has_generator:
-            sample = partial(model.sample, seed=self.seed)
-            refined = partial(model.sample, seed=self.seed, refine=REFINE)
-        numbers = self.evaluation(model.energy, sample, refined=refined)
-        return self.assess(model, numbers.get("log_normalizer")) | numbers
+    def measure(
+        self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
+    ) -> dict[str, float]:
+        refined = partial(model.sample, seed=self.seed, refine=REFINE)
+        return self._compared(model, samples, refined if full else None)
 
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
-        numbers = self.evaluation(model.energy, lambda n: samples[:n], len(samples))
-        return numbers | {"mean_energy": float(model.energy(samples).mean())}
+        return self._compared(model, samples)
 
-    def assess(self, model: Model, log_normalizer: float | None) -> dict[str, float]:
-        """What can be said without a known density; the verdict goes into `self.verdict`."""
-        law, standardise = [], self.data.standardise
-        for refine in (0, SETTLE):
-            x = model.sample(N_ASSESSED, self.seed + 1, refine) if model.has_generator else None
-            law.append(None if x is None else standardise(x))
-        weighted = model.weighted_samples(4 * N_ASSESSED, self.seed)
-        if weighted is not None:  # the density of u is that of x times the scale
-            weighted = (standardise(weighted[0]), weighted[1] - float(model.method.scale.log().sum()))
-        points, held_out = standardise(self.data.points), standardise(self.data.held_out)
-        log_scale = float(model.method.scale.log().sum())
-        device = model.method.shift.device
-        with evaluating(model.learned.energy) as energy:
-            numbers, self.reasons = assess(
-                lambda u: energy(u.to(device)).to(u.device),
-                points,
-                held_out,
-                *law,
-                weighted,
-                log_normalizer,
-                self.seed,
-            )
-        if "held_out_log_likelihood" in numbers:  # likewise
-            numbers["held_out_log_likelihood"] -= log_scale
-        self.verdict = str(verdict(numbers))
-        return numbers
+    def _compared(self, model: Model, samples: Tensor | None, refined=None) -> dict[str, float]:
+        energy = model.energy if "energy" in model.offers else None
+        if samples is None:
+            return self.evaluation(energy, None)
+        return self.evaluation(
+            energy, lambda n: samples[:n], len(samples), refined=refined if energy else None
+        )
 
     def yardsticks(self) -> dict[str, dict[str, float]]:
         return self.evaluation.yardsticks()
 
     # ---- pictures
 
-    def energies(self, model: Model) -> dict[str, np.ndarray]:
-        points = {"data": self.data.held_out}
+    def sets(self, model: Model) -> dict[str, Tensor]:
+        sets = {"data": self.data.held_out}
         if model.has_generator:
-            points["generator"] = model.sample(10_000, self.seed)
+            sets["generator"] = model.sample(SHOWN, self.seed)
         std, mean = torch.std_mean(self.data.points, dim=0)
-        noise = torch.randn(10_000, *self.data.shape, generator=torch.Generator().manual_seed(self.seed))
-        points["noise, a Gaussian twice as wide as the data"] = mean + 2 * std * noise
-        return {name: model.energy(x).numpy() for name, x in points.items()}
+        noise = torch.randn(SHOWN, *self.data.shape, generator=torch.Generator().manual_seed(self.seed))
+        return sets | {"noise, a Gaussian twice as wide as the data": mean + 2 * std * noise}
 
-    def figures(self, model: Model) -> dict[str, Figure]:
-        generated = model.sample(10_000, self.seed) if model.has_generator else None
-        figures = {}
-        shown = generated.numpy() if generated is not None else None
-        if self.data.shape == (2,):
-            box = self._box()
-            figures["samples"] = drawing.samples(self.data.points.numpy(), shown, box)
-            figures["energy_map"] = drawing.energy_map(self._maps(model, box, generated), box)
-        else:
-            names = model.columns
-            figures["marginals"] = drawing.marginals(self.data.points.numpy(), shown, names)
-        return figures
+    def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
+        data, generated = self.data.points.numpy(), sets.get("generator")
+        shown = None if generated is None else generated.numpy()
+        if not self.evaluation.in_plane:
+            return {"marginals": drawing.marginals(data, shown, model.columns)}
+        box = self._box()
+        maps = drawing.energy_map(self._maps(model, box, generated), box)
+        return {"samples": drawing.samples(data, shown, box), "energy_map": maps}
 
     def _box(self) -> drawing.Box:
         if self.data.density is not None:
@@ -150,10 +84,12 @@ class PointReport(Report):
         right, top = (centre + half).tolist()
         return left, right, bottom, top
 
-    def _maps(self, model: Model, box: drawing.Box, generated: torch.Tensor | None) -> dict[str, np.ndarray]:
+    def _maps(self, model: Model, box: drawing.Box, generated: Tensor | None) -> dict[str, np.ndarray]:
         """The three laws; where a density is unknown, as for samples, a kernel estimate stands in."""
-        log_p = -model.energy(self._raster(box)) - self.evaluation.log_normalizer(model.energy)
-        maps = {"data": self._data_map, "energy: −E(x) − log Z": log_p.view(MAP_CELLS, MAP_CELLS).numpy()}
+        maps = {"data": self._data_map}
+        if "energy" in model.offers:
+            log_p = -model.energy(self._raster(box)) - self.evaluation.log_normalizer(model.energy)
+            maps["energy: −E(x) − log Z"] = log_p.view(MAP_CELLS, MAP_CELLS).numpy()
         if generated is not None:
             maps["generator (kernel estimate)"] = self._kernel_map(generated)
         return maps
@@ -165,12 +101,12 @@ class PointReport(Report):
         log_p = self.data.density.log_prob(self._raster(self._box()))
         return log_p.view(MAP_CELLS, MAP_CELLS).numpy()
 
-    def _kernel_map(self, points: torch.Tensor) -> np.ndarray:
+    def _kernel_map(self, points: Tensor) -> np.ndarray:
         log_p = KernelEstimate(points).log_prob(self._raster(self._box(), KERNEL_MAP_CELLS))
         return log_p.view(KERNEL_MAP_CELLS, KERNEL_MAP_CELLS).numpy()
 
     @staticmethod
-    def _raster(box: drawing.Box, cells: int = MAP_CELLS) -> torch.Tensor:
+    def _raster(box: drawing.Box, cells: int = MAP_CELLS) -> Tensor:
         """Points row by row, the lowest row first."""
         left, right, bottom, top = box
         y, x = torch.meshgrid(

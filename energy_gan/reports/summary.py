@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from energy_gan.reports.numbers import REFINED
 from energy_gan.reports.tables import read_metrics, table
 
 NEXT = """\
@@ -11,7 +12,10 @@ folder   {run}
 pictures {run}/figures/*.png
 next     make energy RUN={run} INPUT={input} OUT=energies.csv
          make compare RUNS='{run} …'"""
-POINTS = {"input": "points.csv", "out": "samples.csv"}
+FILES = {
+    "points": {"input": "points.csv", "out": "samples.csv"},
+    "images": {"input": "folder", "out": "samples.png"},
+}
 NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT={out}"
 
 NOT_INTEGRABLE = (
@@ -25,27 +29,26 @@ def summary(run: Path) -> str:
     if not (run / "metrics.json").is_file():
         return f"\nfolder   {run}"
     report = read_metrics(run)
-    rows = {report["name"]: report["metrics"]}
-    if refined := refined_row(report["metrics"]):
-        rows["  refined by MALA"] = refined
+    laws = {report["name"]: report["metrics"]}
+    if refined := _refined(report["metrics"]):
+        laws["refined by MALA"] = refined
     if limit := exact_likelihood(run):
-        rows["exact likelihood"] = limit
-    rows |= report["yardsticks"]
+        laws["exact likelihood"] = limit
+    laws |= report["yardsticks"]
     head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
     if not report["integrable"]:
         head += "\n" + NOT_INTEGRABLE
     said = f"verdict  {report['verdict']}"
     if report["no_log_normalizer"]:
         said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
-    has_generator = bool({"sliced_w2", "energy_generated"} & report["metrics"].keys())
-    files = {"input": "folder", "out": "samples.png"} if "energy_held_out" in report["metrics"] else POINTS
-    after = (NEXT + NEXT_SAMPLE * has_generator).format(run=run, **files)
-    return f"\n{head}\n\n{table(rows)}\n\n{said}\n\n{after}"
+    after = NEXT + (NEXT_SAMPLE if "generator" in report["offers"] else "")
+    after = after.format(run=run, **FILES[report["kind"]])
+    return f"\n{head}\n\n{table(laws)}\n\n{said}\n\n{after}"
 
 
-def refined_row(metrics: dict[str, float]) -> dict[str, float]:
+def _refined(metrics: dict[str, float]) -> dict[str, float]:
     """The numbers of the refined samples, by their plain names."""
-    return {k.removeprefix("refined_"): v for k, v in metrics.items() if k.startswith("refined_")}
+    return {k.removeprefix(REFINED): v for k, v in metrics.items() if k.startswith(REFINED)}
 
 
 def exact_likelihood(run: Path) -> dict[str, float] | None:

@@ -71,7 +71,7 @@ class Run:
         self.method = _method(self.config["method"], self.parts)
         self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
         if "report" in self.callbacks and self.trainer.is_global_zero:
-            self.callbacks["report"].prepare(self.data)
+            self.callbacks["report"].prepare(Model(self.method), self.data)
 
     def _use_the_device_well(self) -> None:
         torch.set_float32_matmul_precision(self.config.get("float32_matmul_precision", "highest"))

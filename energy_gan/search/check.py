@@ -100,18 +100,24 @@ def check_metric(sweep: Sweep, config: Config, here: bool = True) -> None:
 def logged_names(config: Config, like: str, here: bool = True) -> Logged:
     """What a run of the experiment logs under the first part of a name, `val/` or `train/`.
 
-    Found out by measuring, or training for one step, an untrained model; no image set is needed.
+    What is measured is declared, see `energy_gan.reports.numbers`; what training logs, one step of it shows.
+    No image set is needed.
+
+    Args:
+        here: it is to run on this machine: whether Inception's weights are there counts.
     """
+    from energy_gan.model import Model
+    from energy_gan.reports.chosen import facts, measured
+    from energy_gan.run.build import build
+
     if like.startswith("train/"):
         return Logged(_train_names(config), set())
-    report = (config.get("callbacks") or {}).get("report")
-    if report is None:
+    if (config.get("callbacks") or {}).get("report") is None:
         return Logged(set(), set())
-    if len(config["data"]["shape"]) == 3:
-        during, at_end = _image_names(config, here)
-    else:
-        during, at_end = _point_names(config, like.removeprefix("val/"))
-    return Logged({f"val/{name}" for name in during}, {f"val/{name}" for name in at_end})
+    model, data = Model(build(config["method"], "method")), build(config["data"], "data")
+    numbers = list(measured(facts(model, data, inception=None if here else True)))
+    during = {n.tag for n in numbers if not n.at_end}
+    return Logged(during, {n.tag for n in numbers})
 
 
 def _train_names(config: Config) -> set[str]:
@@ -136,50 +142,6 @@ def _train_names(config: Config) -> set[str]:
         run = Run(quick, data=Noise(config["data"]["shape"], size, 0))
         run.fit()
     return set(run.method.reported)
-
-
-def _point_names(config: Config, name: str) -> tuple[set[str], set[str]]:
-    """By the report itself, on an untrained model. What is costly is measured only if need be."""
-    from energy_gan.model import Model
-    from energy_gan.run.build import build
-
-    data = build(config["data"], "data")
-    data.setup()
-    method = build(config["method"], "method")
-    method.shift.copy_(data.shift)
-    method.scale.copy_(data.scale)
-    few = {"n_samples": 1000, "n_samples_during": 1000}
-    report = build({**config["callbacks"]["report"], **few}, "callbacks.report")
-    report.prepare(data)
-    model = Model(method.eval())
-    during = set(report.measure(model, 1000))
-    return during, set() if name in during else set(report.measure(model))
-
-
-def _image_names(config: Config, here: bool) -> tuple[set[str], set[str]]:
-    """By the features that can be had: Inception's by its weights, the classifier's by the set's classes."""
-    from energy_gan.metrics.images import ImageEvaluation
-    from energy_gan.metrics.inception import Inception
-    from energy_gan.reports import images
-
-    def of(n_neighbours: int) -> set[str]:
-        evaluation = _bare(ImageEvaluation)
-        evaluation.features, evaluation.classifier = features, classifier
-        evaluation.n_neighbours = n_neighbours
-        return {"energy_held_out", "energy_generated", "energy_gap", *evaluation.names}
-
-    labelled = not config["data"]["_target_"].endswith(("CelebA", "LSUN"))  # of a folder one cannot know
-    classifier = _bare(images.Classifier) if labelled else None
-    inception = _bare(Inception) if not here or images.inception_or_none() is not None else None
-    features = tuple(network for network in (classifier, inception) if network is not None)
-    if config["method"].get("generator") is None:
-        return {"energy_held_out"}, {"energy_held_out", "drift"}
-    return of(0), {*of(1), "drift"}
-
-
-def _bare(kind: type) -> Any:
-    """An object that is asked for names only: without weights and data."""
-    return kind.__new__(kind)
 
 
 def check_all(sweep: Sweep, here: bool = True) -> Config:

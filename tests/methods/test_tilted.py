@@ -21,7 +21,8 @@ from energy_gan.negatives.base_samples import BaseNegatives
 from energy_gan.numerics.ppca import PPCAMixture
 from energy_gan.objectives import noise_contrast
 from energy_gan.optim.learns import Learns
-from energy_gan.reports.images import ImageReport
+from energy_gan.reports.chains import Drift
+from energy_gan.reports.section import Settings
 from energy_gan.samplers.base import energies_along
 from energy_gan.samplers.mala import MALA
 
@@ -207,23 +208,26 @@ def test_chains_of_a_density_stay_and_those_from_elsewhere_join_them():
 
 
 def test_a_report_draws_the_chains_of_a_density_and_of_no_other_energy():
-    report = ImageReport("run", n_samples=100)
-    report.data, report.along = Digits(), {}
-    report.data.setup()
-    shape = report.data.shape
+    data = Digits()
+    data.setup()
+    section, shape = Drift(Settings(100, 100, "features", 0)), data.shape
+    section.prepare(data)
     energy = ProductOfExperts(shape, Identity(shape), 1, LinearExperts, MixtureBase(shape, 5, 5, noise=0.2))
     method = MaximumLikelihood(
         shape, energy, Learns(ADAGRAD), BaseNegatives(4), noise_contrast, data_noise=0.2
     )
-    energy.quadratic.fit(report.data.standardise(report.data.points))
+    energy.quadratic.fit(data.standardise(data.points))
     with torch.no_grad():
         energy.experts.weight.zero_()
         energy.linear.zero_()
-    numbers = report._chains(Model(method.eval()))
-    assert report.along["held-out images"].shape == (32, 201)
+    model = Model(method.eval())
+    numbers = section.measure(model, None, False, {})
+    assert section.along["held-out images"].shape == (32, 201)
+    assert "drift" in section.figures(model, {})
     assert abs(numbers["drift_200"]) < 1
     energy.quadratic = None
-    assert report._chains(Model(method)) == {}
+    section.prepare(data)
+    assert section.measure(model, None, False, {}) == section.figures(model, {}) == {}
 
 
 def test_an_energy_with_a_basin_where_no_data_are_has_no_likelihood():

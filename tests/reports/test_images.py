@@ -184,5 +184,6 @@ def test_tiles_lie_row_by_row():
 def test_curves_have_a_panel_for_each_number_and_no_other(n):
     names = [f"number_{i}" for i in range(n)]
     history = [{"step": step, **dict.fromkeys(names, float(step))} for step in (1, 2)]
-    panels = curves({"run": history}, [*names, "absent"]).axes
-    assert [axes.get_title() for axes in panels if axes.get_visible()] == names
+    titles = {name: f"the {name}" for name in [*names, "absent"]}
+    panels = curves({"run": history}, titles).axes
+    assert [axes.get_title() for axes in panels if axes.get_visible()] == [titles[name] for name in names]

@@ -1,0 +1,72 @@
+"""Which sections and numbers a run has: those whose needs its method and its data meet."""
+
+from collections.abc import Iterator
+
+from energy_gan.data.base import DataModule
+from energy_gan.energies.base import stated
+from energy_gan.errors import InputError
+from energy_gan.model import Model
+from energy_gan.reports import images
+from energy_gan.reports.chains import Drift
+from energy_gan.reports.density import Assessment, Likelihood
+from energy_gan.reports.images import ImageEnergies, ImageSamples
+from energy_gan.reports.numbers import Number
+from energy_gan.reports.points import Points
+from energy_gan.reports.section import Section, Settings
+
+# where two have a number of one name, the later one's stands
+SECTIONS: tuple[type[Section], ...] = (Points, Assessment, ImageSamples, ImageEnergies, Drift, Likelihood)
+
+
+def facts(model: Model, data: DataModule, inception: bool | None = None) -> frozenset[str]:
+    """What sections and numbers may need, in words, whether or not the data have been read.
+
+        points, images            what the data are
+        plane, space              points of two numbers; of fewer or more
+        density, labels, modes    what the data have, `DataModule.has`
+        energy, generator, …      what the model offers
+        base                      its energy has one
+        noise                     its energy is of data with noise
+        weights                   its generator's density is known, so that samples have weights
+        lenet, inception          features of images that can be had
+
+    Args:
+        inception: whether its weights are there; looked for if None.
+    """
+    has = data.has | model.offers | {data.kind}
+    if "points" in has:
+        has |= {"plane" if data.shape == (2,) else "space"}
+    if "energy" in has and stated(model.learned.energy, "base") is not None:
+        has |= {"base"}
+    if model.data_noise:
+        has |= {"noise"}
+    if "generator" in has and model.learned.generator.has_density:
+        has |= {"weights"}
+    if has & {"labels", "modes"}:
+        has |= {"lenet"}
+    if "images" in has and data.shape[0] in (1, 3):
+        has |= {"inception"} if (images.inception_or_none() if inception is None else inception) else set()
+    return has
+
+
+def chosen(has: frozenset[str]) -> Iterator[type[Section]]:
+    """The sections whose needs are met."""
+    return (section for section in SECTIONS if has.issuperset(section.needs.split()))
+
+
+def measured(has: frozenset[str]) -> Iterator[Number]:
+    """The numbers that a run with these facts has."""
+    return (n for section in chosen(has) for n in section.numbers if n.fits(has))
+
+
+def made(has: frozenset[str], settings: Settings) -> list[Section]:
+    """The sections whose needs are met, made with the settings.
+
+    Raises:
+        InputError: one of them cannot do with as few samples.
+    """
+    sections, n = [section(settings) for section in chosen(has)], min(settings[:2])
+    least = max((section.least for section in sections), default=0)
+    if n < least:
+        raise InputError(f"callbacks.report: n_samples must be at least {least}, got {n}")
+    return sections

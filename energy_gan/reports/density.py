@@ -1,0 +1,83 @@
+"""What an energy is worth as a density: log Z, the likelihood of what was held out, and a verdict."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from energy_gan.energies.base import stated
+from energy_gan.metrics.assessment import assess
+from energy_gan.metrics.likelihood import likelihood_yardsticks, log_likelihood
+from energy_gan.metrics.verdict import verdict
+from energy_gan.model import Model, evaluating
+from energy_gan.numerics.ppca import evenly
+from energy_gan.reports.chains import as_trained
+from energy_gan.reports.numbers import ASSESSMENT, OF_LIKELIHOOD
+from energy_gan.reports.section import Section
+
+N_ASSESSED = 10_000
+SETTLE = 20  # steps of MALA, after which samples stand for the energy's law
+
+
+class Assessment(Section):
+    """Of points: what can be said without a known density, by `metrics/assessment.py`, and the verdict."""
+
+    needs = "points energy"
+    numbers = ASSESSMENT
+
+    def measure(
+        self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
+    ) -> dict[str, float]:
+        if not full:
+            return {}
+        law, standardise = [], self.data.standardise
+        for refine in (0, SETTLE):
+            x = model.sample(N_ASSESSED, self.seed + 1, refine) if samples is not None else None
+            law.append(None if x is None else standardise(x))
+        log_scale = float(model.method.scale.log().sum())
+        weighted = model.weighted_samples(4 * N_ASSESSED, self.seed)
+        if weighted is not None:  # the density of u is that of x times the scale
+            weighted = (standardise(weighted[0]), weighted[1] - log_scale)
+        device = model.method.shift.device
+        with evaluating(model.learned.energy) as energy:
+            numbers, self.reasons = assess(
+                lambda u: energy(u.to(device)).to(u.device),
+                standardise(self.data.points),
+                standardise(self.data.held_out),
+                *law,
+                weighted,
+                found.get("log_normalizer"),
+                self.seed,
+            )
+        if "held_out_log_likelihood" in numbers:  # likewise
+            numbers["held_out_log_likelihood"] -= log_scale
+        return {name: value for name, value in numbers.items() if name not in found}
+
+    def verdict(self, numbers: Mapping[str, float]) -> str:
+        return str(verdict(numbers))
+
+
+class Likelihood(Section):
+    """Of images with noise, of an energy with a base: their likelihood, by `metrics/likelihood.py`."""
+
+    needs = "images energy base"
+    numbers = OF_LIKELIHOOD
+    densities: Mapping[str, dict[str, float]] = {}  # that stand beside it
+
+    def measure(
+        self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
+    ) -> dict[str, float]:
+        if not full:
+            return {}
+        rng = torch.Generator().manual_seed(self.seed)
+        base = stated(model.learned.energy, "base")
+        noisy = as_trained(self.data.held_out, self.data, model, rng)
+        with evaluating(model.learned.energy) as energy:
+            numbers, self.reasons = log_likelihood(energy, base, noisy, rng)
+        some = as_trained(evenly(self.data.points), self.data, model, rng)
+        self.densities = likelihood_yardsticks(some.flatten(1).cpu(), noisy.flatten(1).cpu())
+        self.densities |= {"the energy's base": {"log_likelihood": numbers["log_likelihood_base"]}}
+        return numbers
+
+    def yardsticks(self) -> dict[str, dict[str, float]]:
+        return dict(self.densities)
