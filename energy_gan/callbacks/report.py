@@ -20,7 +20,7 @@ from energy_gan.methods.base import Method
 from energy_gan.model import Model, evaluating
 from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
-from energy_gan.samplers.base import init, run, tune
+from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 from energy_gan.system.files import write_text
 
@@ -160,8 +160,8 @@ class Report(Callback, ABC):
             if model.has_generator:
                 samples = model.sample(N_CHAINS, self.seed).to(method.shift.device)
                 u = (samples - method.shift) / method.scale
-                step_size = tune(MALA(), energy, u, rng=rng)
-                _, rate = run(MALA(), energy, init(energy, u), step_size, REFINED, rng)
+                step_size = tune(MALA(), energy, u, rng)
+                rate = float(Chains(MALA(), REFINED, step_size).run(energy, u, rng).acceptance.mean())
                 numbers |= {"val/refine_acceptance": rate, "val/refine_step_size": step_size}
         return numbers
 

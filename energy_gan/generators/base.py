@@ -64,6 +64,8 @@ class Generator(nn.Module):
     A recognition network r(z | x), if there is one, is trained by the terms that use it.
     """
 
+    knows_density = False  # whether `log_prob` is log q(x), exactly
+
     def __init__(
         self,
         network: nn.Module,

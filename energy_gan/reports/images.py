@@ -27,7 +27,8 @@ from energy_gan.model import Model, evaluating
 from energy_gan.numerics.ppca import evenly
 from energy_gan.reports import drawing
 from energy_gan.samplers.annealed_importance import drift
-from energy_gan.samplers.base import energies_along, normal_like
+from energy_gan.samplers.base import normal_like
+from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 from energy_gan.system.files import write_text
 
@@ -165,10 +166,9 @@ class ImageReport(Report):
             starts["samples"] = model.sample(CHAINS, self.seed)
         starts = {name: self._noised(x, model, rng) for name, x in starts.items()}
         with evaluating(model.method.energy) as energy:
-            self.along = {
-                name: energies_along(MALA(), energy, u[:CHAINS], MOVES, rng).cpu()
-                for name, u in starts.items()
-            }
+            for name, u in starts.items():
+                chains = Chains(MALA(), MOVES, tune(MALA(), energy, u[:CHAINS], rng))
+                self.along[name] = chains.run(energy, u[:CHAINS], rng, along=True).energies.cpu()
             with torch.no_grad():
                 self.level = energy(starts["held-out images"]).cpu()
         chains = self.along["held-out images"]
