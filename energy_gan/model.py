@@ -7,6 +7,7 @@ p_x(x) = p_u(u) / Π scale, so the energy that belongs to x is E_x(x) = E_u(u) +
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,15 +17,13 @@ from torch import Tensor, nn
 
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
-from energy_gan.generators.base import Generator
-from energy_gan.generators.priors import NormalPrior
 from energy_gan.inference.latent_space import LatentChains, Trace
 from energy_gan.methods.base import OFFERS, Learned, Method
-from energy_gan.negatives.density import DensityNegatives
-from energy_gan.negatives.importance import ImportanceNegatives
+from energy_gan.negatives.importance import weighted_samples
 from energy_gan.nn import eagerly
 from energy_gan.randomness import random_generator
-from energy_gan.samplers.base import Kernel, init, normal_like, run, tune
+from energy_gan.samplers.base import Kernel, init, normal_like
+from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
@@ -33,7 +32,6 @@ LARGE = 1_024  # of this many numbers at most, in proportion fewer of larger one
 BLOCK = 65_536  # samples that one random stream makes,
 BLOCK_NUMBERS = 2**26  # fewer of more numbers, so that a block takes at most 256 MB
 CHAINS = 512  # of images at a time, whose gradients take memory
-TUNED = 256  # chains that find the step size
 T = TypeVar("T", bound=nn.Module)
 
 
@@ -194,25 +192,14 @@ class Model:
                 "this run trained an energy alone and has no latent space for a sampler to walk in: "
                 "train a method with a generator, METHOD=meg"
             )
-        if n < 1 or n_steps < 1:
-            raise InputError(f"at least 1 sample and 1 step must be asked for, got {n} and {n_steps}")
-        if step_size is not None and not 0 < step_size < math.inf:
-            raise InputError(f"the step size must be positive and finite, got {step_size}")
-        rng = random_generator(seed)
+        rng, at_once = random_generator(seed), BATCH if self.kind == "points" else CHAINS
         with evaluating(self.learned.generator) as generator, evaluating(self.learned.energy) as energy:
             chains = LatentChains(kernel or MALA(), energy, generator, temperature, with_prior)
-            latent = self._latents(n, rng)
-            if step_size is None:
-                more = self._latents(max(1, TUNED - n), rng)
-                step_size = chains.tune(torch.cat([latent, more])[:TUNED], rng)
-            parts = latent.split(BATCH if len(self.method.shape) == 1 else CHAINS)
-            runs = [chains.run(part, step_size, n_steps, rng) for part in parts]
-            u = torch.cat([_in_batches(generator, moved) for moved, _ in runs])
-        share = [len(part) / n for part in parts]
-        energies = sum(s * trace.energy for s, (_, trace) in zip(share, runs, strict=True))
-        rates = sum(s * trace.acceptance_rate for s, (_, trace) in zip(share, runs, strict=True))
+            draw = partial(self._latents, rng=rng)
+            latent, trace = chains.sample(n, draw, n_steps, step_size, rng, at_once)
+            u = torch.cat([_in_batches(generator, part) for part in latent.split(at_once)])
         x = (u * self.method.scale + self.method.shift).cpu()
-        return x, Trace(energies + self.method.scale.log().sum().cpu(), rates, step_size)
+        return x, trace._replace(energy=trace.energy + self.method.scale.log().sum().cpu())
 
     @torch.no_grad()
     def interpolate(self, n: int, steps: int, seed: int = 0) -> Float[Tensor, "n steps *S"]:
@@ -229,14 +216,7 @@ class Model:
             raise InputError(f"at least 1 path of at least 2 steps must be asked for, got {n} of {steps}")
         prior = self.learned.generator.prior
         first, last = prior.sample(2 * n, random_generator(seed)).unflatten(0, (n, 2)).unbind(1)
-        t = torch.linspace(0, 1, steps)[None, :, None]
-        if isinstance(prior, NormalPrior):
-            cosine = torch.nn.functional.cosine_similarity(first, last, dim=1).clamp(-0.999, 0.999)
-            angle = cosine.acos()[:, None, None]
-            latent = ((1 - t) * angle).sin() * first[:, None] + (t * angle).sin() * last[:, None]
-            latent = latent / angle.sin()
-        else:
-            latent = (1 - t) * first[:, None] + t * last[:, None]
+        latent = prior.interpolate(first, last, torch.linspace(0, 1, steps))
         with evaluating(self.learned.generator) as generator:
             u = _in_batches(generator, latent.flatten(0, 1).to(self.method.shift.device))
         x = (u * self.method.scale + self.method.shift).cpu()
@@ -248,28 +228,18 @@ class Model:
     ) -> tuple[Float[Tensor, "N *S"], Float[Tensor, "N"]] | None:
         """Samples x with log weights w: log Z ≈ logsumexp(w − E(x)), and P_energy ≈ the x in proportion to
         exp(w − E(x)). None where the generator's density is not known.
-
-        They come from batches of the generator, whose density is known batch by batch, with a seventh of
-        a wide normal among them, or from a flow.
         """
         generator = self.learned.generator
         if generator is None:
             return None
-        exact = type(generator).log_prob is not Generator.log_prob
-        if generator.noise is None and not exact:
-            return None
-        negatives = DensityNegatives() if exact else ImportanceNegatives(wide=n_batch // 7)
-        size, parts = n_batch if exact else n_batch - n_batch // 7, []
-        with torch.random.fork_rng(), evaluating(generator), evaluating(self.learned.energy):
+        with torch.random.fork_rng(), evaluating(generator), evaluating(self.learned.energy) as energy:
             torch.manual_seed(seed)
-            for _ in range(-(-n // n_batch)):
-                latent = generator.prior.sample(size, device=self.method.shift.device)
-                draw = generator.draw(latent)
-                parts.append(negatives(self.learned.energy, draw, draw.samples))
-        u = torch.cat([part.samples for part in parts])
-        log_weights = torch.cat([part.log_weights for part in parts]) - math.log(len(parts))
+            found = weighted_samples(energy, generator, n, n_batch, self.method.shift.device)
+        if found is None:
+            return None
         log_scale = self.method.scale.log().sum()
-        return (u * self.method.scale + self.method.shift).cpu(), (log_weights + log_scale).cpu()
+        x = (found.samples * self.method.scale + self.method.shift).cpu()
+        return x, (found.log_weights + log_scale).cpu()
 
     def _check_sampling(self, n: int, refine: int) -> None:
         if not self.has_generator:
@@ -312,8 +282,9 @@ class Model:
         if self.data_noise:
             u = u + self.data_noise * normal_like(u, rng)
         if step_size is None:
-            step_size = tune(MALA(), energy, u[:1000], rng=rng)
-        u = _in_batches(lambda u: run(MALA(), energy, init(energy, u), step_size, n_steps, rng)[0].x, u)
+            step_size = tune(MALA(), energy, u[:1000], rng)
+        chains = Chains(MALA(), n_steps, step_size)
+        u = _in_batches(lambda u: chains.run(energy, u, rng).state.x, u)
         if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
             u = _in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
         return u, step_size

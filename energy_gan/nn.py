@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -44,6 +45,28 @@ def sizes(name: str, values: Sequence[int]) -> list[int]:
     if any(value < 1 for value in values):
         raise ValueError(f"{name} must be whole numbers of at least 1, got {list(values)}")
     return list(values)
+
+
+def mlp(
+    widths: Sequence[int],
+    activation: Activation,
+    last: Activation | None = None,
+    norm: Callable[[int], Sequence[nn.Module]] | None = None,
+) -> nn.Sequential:
+    """Linear layers with an activation after each but the last, which has `last`, or nothing after it.
+
+    Args:
+        widths: of the input and of each layer.
+        norm: what stands between a hidden layer of a width and its activation. A bias ahead of batch norm
+            has no effect, so those layers then have none.
+    """
+    *hidden, (n_in, n_out) = pairwise(widths)
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in hidden:
+        layers.append(nn.Linear(fan_in, fan_out, bias=norm is None))
+        layers += [*(norm(fan_out) if norm else ()), make_activation(activation)]
+    layers.append(nn.Linear(n_in, n_out))
+    return nn.Sequential(*layers, *([make_activation(last)] if last else []))
 
 
 def convolution_channels(shape: Sequence[int], channels: Sequence[int], kernel: int) -> list[int]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from energy_gan.nn import BOUNDED, Activation, make_activation, sizes
+from energy_gan.nn import BOUNDED, Activation, mlp, sizes
 
 
 class Identity(nn.Flatten):
@@ -43,12 +43,8 @@ class MLPFeatures(nn.Sequential):
             raise ValueError("hidden must name at least one layer, got []")
         if not 0 < input_gain < math.inf:
             raise ValueError(f"input_gain must be a positive number, got {input_gain}")
-        names = [activation] * (len(widths) - 2) + [last_activation]
-        layers: list[nn.Module] = [nn.Flatten()]
-        for fan_in, fan_out, name in zip(widths, widths[1:], names, strict=False):
-            layers += [nn.Linear(fan_in, fan_out), make_activation(name)]
-        super().__init__(*layers)
+        super().__init__(nn.Flatten(), *mlp(widths, activation, last_activation))
         self.out_features = widths[-1]
         self.bounded = last_activation in BOUNDED
-        for parameter in layers[1].parameters():
+        for parameter in self[1].parameters():
             parameter.data.mul_(input_gain)

@@ -3,13 +3,12 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from energy_gan.nn import Activation, halving_convolutions, make_activation, sizes, small_normal
+from energy_gan.nn import Activation, halving_convolutions, mlp, sizes, small_normal
 from energy_gan.shapes import Energies, Latents, Points
 
 Features = Float[Tensor, "B F"]
@@ -50,7 +49,8 @@ class MLPStatistics(Statistics):
         activation: Activation = "leaky_relu",
     ):
         super().__init__()
-        self.network = _network(math.prod(shape) + _at_least_1(latent_dim), hidden, activation)
+        n_in = math.prod(shape) + _at_least_1(latent_dim)
+        self.network = mlp([n_in, *sizes("hidden", hidden), 1], activation)
 
     def head(self, features: Features, latent: Latents) -> Energies:
         return self.network(torch.cat([features, latent], 1))[:, 0]
@@ -85,7 +85,7 @@ class ConvStatistics(Statistics):
         layers, n_features = halving_convolutions(shape, channels, kernel, activation)
         last = nn.Linear(n_features, _at_least_1(latent_dim))
         self.convolutions = nn.Sequential(*layers, nn.Flatten(), last)
-        self.network = _network(2 * latent_dim, hidden, activation)
+        self.network = mlp([2 * latent_dim, *sizes("hidden", hidden), 1], activation)
         if weight_std is not None:
             self.apply(small_normal(weight_std, bias=0.0))
 
@@ -100,11 +100,3 @@ def _at_least_1(latent_dim: int) -> int:
     if latent_dim < 1:
         raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
     return latent_dim
-
-
-def _network(n_in: int, hidden: Sequence[int], activation: Activation) -> nn.Sequential:
-    """Linear layers to one number, an activation after each but the last."""
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise([n_in, *sizes("hidden", hidden)]):
-        layers += [nn.Linear(fan_in, fan_out), make_activation(activation)]
-    return nn.Sequential(*layers, nn.Linear([n_in, *hidden][-1], 1))

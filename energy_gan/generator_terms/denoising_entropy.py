@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import nn
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.nn import Activation, Scheduled, make_activation, sizes
+from energy_gan.nn import Activation, Scheduled, mlp, sizes
 from energy_gan.optim.learns import Learns
 from energy_gan.shapes import Negatives, Points, Scalar
 
@@ -51,12 +50,8 @@ class DenoisingEntropy(GeneratorTerm, Scheduled):
             )
         self.start, self.end, self.until = start, end, until
         dimension = math.prod(shape)
-        widths = [dimension, *sizes("hidden", hidden)]
-        layers: list[nn.Module] = [nn.Flatten()]
-        for fan_in, fan_out in pairwise(widths):
-            layers += [nn.Linear(fan_in, fan_out), make_activation(activation)]
-        layers += [nn.Linear(widths[-1], dimension), nn.Unflatten(1, tuple(shape))]
-        self.network = nn.Sequential(*layers)
+        layers = mlp([dimension, *sizes("hidden", hidden), dimension], activation)
+        self.network = nn.Sequential(nn.Flatten(), *layers, nn.Unflatten(1, tuple(shape)))
         self.register_buffer("std", torch.tensor(float(start)))
 
     def at(self, progress: float) -> None:

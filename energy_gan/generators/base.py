@@ -64,6 +64,8 @@ class Generator(nn.Module):
     A recognition network r(z | x), if there is one, is trained by the terms that use it.
     """
 
+    knows_density = False  # whether `log_prob` is log q(x), exactly
+
     def __init__(
         self,
         network: nn.Module,
@@ -95,7 +97,7 @@ class Generator(nn.Module):
     @property
     def has_density(self) -> bool:
         """Whether its density is known: exactly, or over the latents of a batch, by its output noise."""
-        return self.noise is not None or type(self).log_prob is not Generator.log_prob
+        return self.noise is not None or self.knows_density
 
     def log_prob(self, x: Points) -> Energies:
         """log q(x), for a generator that knows it.

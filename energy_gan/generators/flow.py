@@ -26,6 +26,8 @@ class FlowGenerator(Generator):
         hidden: widths of the networks that give the splines.
     """
 
+    knows_density = True
+
     def __init__(
         self,
         shape: Sequence[int],

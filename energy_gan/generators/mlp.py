@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import nn
@@ -10,13 +9,11 @@ from torch import nn
 from energy_gan.generators.base import Generator
 from energy_gan.generators.output_noise import OutputNoise
 from energy_gan.generators.priors import Prior
-from energy_gan.nn import Activation, GaussianNoise, make_activation, sizes
+from energy_gan.nn import Activation, GaussianNoise, mlp, sizes
 
 
 class MLPGenerator(Generator):
     """Linear, batch norm, activation for each hidden layer, then a linear layer to x.
-
-    A bias ahead of batch norm has no effect, so those layers have none.
 
     Args:
         shape: of one point.
@@ -43,24 +40,20 @@ class MLPGenerator(Generator):
         recognition: nn.Module | None = None,
         bounded: bool = False,
     ):
-        widths = [prior.latent_dim, *sizes("hidden", hidden)]
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(widths):
-            layers.append(nn.Linear(fan_in, fan_out, bias=not batch_norm))
-            if batch_norm:
-                layers += [GaussianNoise(noise_before_norm), nn.BatchNorm1d(fan_out)]
-            layers.append(make_activation(activation))
-        dimension = math.prod(shape)
-        last = nn.Linear(widths[-1], dimension + (noise.size if noise else 0))
-        with torch.no_grad():
-            last.weight[dimension:] *= 0.1  # the noise starts nearly the same for all z
-        layers.append(last)
         if bounded and noise:
             raise ValueError(
                 "bounded must be false where there is output noise, whose scales come from the same layer"
             )
-        if bounded:
-            layers.append(nn.Tanh())
-        if not noise or not noise.size:
-            layers.append(nn.Unflatten(1, tuple(shape)))
-        super().__init__(nn.Sequential(*layers), prior, noise, recognition)
+
+        def norm(width: int) -> list[nn.Module]:
+            return [GaussianNoise(noise_before_norm), nn.BatchNorm1d(width)]
+
+        dimension = math.prod(shape)
+        widths = [prior.latent_dim, *sizes("hidden", hidden), dimension + (noise.size if noise else 0)]
+        network = mlp(widths, activation, "tanh" if bounded else None, norm if batch_norm else None)
+        if noise and noise.size:
+            with torch.no_grad():
+                network[-1].weight[dimension:] *= 0.1  # the noise starts nearly the same for all z
+        else:
+            network.append(nn.Unflatten(1, tuple(shape)))
+        super().__init__(network, prior, noise, recognition)

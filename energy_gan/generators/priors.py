@@ -12,7 +12,15 @@ from energy_gan.shapes import Energies, Latents
 
 
 class Prior(nn.Module, ABC):
-    """p(z), over latents of `latent_dim` numbers."""
+    """p(z), over latents of `latent_dim` numbers.
+
+    Attributes:
+        bits: how many of the numbers are either −1 or 1, so that no gradient moves them.
+        walls: low and high end of each number, beyond which p(z) is 0; None where it has none.
+    """
+
+    bits: int = 0
+    walls: tuple[float, float] | None = None
 
     def __init__(self, latent_dim: int):
         super().__init__()
@@ -33,6 +41,11 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, latent: Latents) -> Energies:
         """log p(z)."""
+
+    def interpolate(self, first: Latents, last: Latents, t: Float[Tensor, "T"]) -> Float[Tensor, "B T L"]:
+        """The latents at the shares t of the way from each first one to its last, in a straight line."""
+        t = t[:, None]
+        return (1 - t) * first[:, None] + t * last[:, None]
 
     @property
     def n_uniform(self) -> int:
@@ -57,6 +70,8 @@ class Prior(nn.Module, ABC):
 
 class UniformPrior(Prior):
     """z ~ U(−1, 1), each number on its own: the paper's."""
+
+    walls = (-1.0, 1.0)
 
     def sample(
         self, n: int, rng: torch.Generator | None = None, device: torch.device | str = "cpu"
@@ -85,6 +100,17 @@ class NormalPrior(Prior):
 
     def log_prob(self, latent: Latents) -> Energies:
         return -0.5 * (latent.square().sum(1) + self.latent_dim * math.log(2 * math.pi))
+
+    def interpolate(self, first: Latents, last: Latents, t: Float[Tensor, "T"]) -> Float[Tensor, "B T L"]:
+        """Along the arc between both, which keeps the length typical; a line would come too near to 0.
+
+        Reference: Sampling Generative Networks (White, 2016), https://arxiv.org/abs/1609.04468.
+        """
+        t = t[:, None]
+        cosine = nn.functional.cosine_similarity(first, last, dim=1).clamp(-0.999, 0.999)
+        angle = cosine.acos()[:, None, None]
+        path = ((1 - t) * angle).sin() * first[:, None] + (t * angle).sin() * last[:, None]
+        return path / angle.sin()
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ https://arxiv.org/abs/1901.08508, section 3.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,12 +24,11 @@ from torch import Tensor, nn
 
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
-from energy_gan.generators.mixed_prior import MixedPrior
-from energy_gan.generators.priors import UniformPrior
-from energy_gan.samplers.base import Energy, Kernel, State, adapt, init
-from energy_gan.samplers.langevin import Langevin
-from energy_gan.samplers.mala import MALA
+from energy_gan.samplers.base import Energy, Kernel, State, init
+from energy_gan.samplers.chains import Chains
 from energy_gan.shapes import Energies, Latents
+
+TUNED = 256  # chains that find the step size
 
 
 def latent_energy(
@@ -40,7 +40,7 @@ def latent_energy(
 ) -> Energy:
     """z ↦ E(G(z)) / temperature − log p(z), for any kernel. G(z) is without the output noise.
 
-    Under a uniform prior U = ∞ outside the box: MALA and HMC refuse such moves. Langevin cannot, and
+    Where the prior has walls U = ∞ outside: MALA and HMC refuse such moves. Langevin cannot, and
     where z has many numbers nearly every long move leaves the box; hence
 
     Args:
@@ -55,14 +55,15 @@ def latent_energy(
         InputError: the prior has bits, which no gradient moves; or the temperature is not positive.
         ValueError: a network is in training mode, or reflect is asked for without a uniform prior.
     """
-    if isinstance(generator.prior, MixedPrior):
+    if generator.prior.bits:
         raise InputError(
             f"the generator's latent holds {generator.prior.bits} bits, which no gradient moves: draw "
             "without SAMPLER, with REFINE=20 for MALA on the points, or train with a normal or uniform prior"
         )
     if not 0 < temperature < math.inf:
         raise InputError(f"the temperature must be positive and finite, got {temperature}")
-    if reflect and not (with_prior and isinstance(generator.prior, UniformPrior)):
+    walls = generator.prior.walls
+    if reflect and not (with_prior and walls):
         raise ValueError("reflect needs walls: a UniformPrior and with_prior=True")
     if any(isinstance(part, nn.Module) and part.training for part in (energy, generator)):
         raise ValueError(
@@ -71,16 +72,18 @@ def latent_energy(
         )
 
     def tilted(latent: Latents) -> Energies:
-        latent = fold(latent) if reflect else latent
+        latent = fold(latent, walls) if reflect else latent
         energies = energy(generator(latent)) / temperature
         return energies - generator.prior.log_prob(latent) if with_prior else energies
 
     return tilted
 
 
-def fold(latent: Latents) -> Latents:
-    """Into the box [−1, 1]ᴷ, by mirrors at its walls: a triangle wave of period 4 in each number."""
-    return 1 - ((latent + 1) % 4 - 2).abs()
+def fold(latent: Latents, walls: tuple[float, float] = (-1.0, 1.0)) -> Latents:
+    """Into the box [low, high]ᴷ, by mirrors at its walls: a triangle wave in each number."""
+    low, high = walls
+    width = high - low
+    return high - ((latent - low) % (2 * width) - width).abs()
 
 
 class Trace(NamedTuple):
@@ -90,23 +93,17 @@ class Trace(NamedTuple):
     acceptance_rate: Float[Tensor, "T"]  # the mean probability; 1 for Langevin
     step_size: float
 
-
-def target_acceptance(kernel: Kernel) -> float:
-    """0.7 for MALA and HMC; for Langevin, which accepts all, MALA's 0.9: its bias is small at that step.
-
-    In many dimensions and at rest 0.57 is best for MALA and 0.65 for HMC. But E ∘ G is steeper in some
-    places than in others, and a step that is refused nearly always in steep ones leaves the chains that
-    start there where they are, which no mean shows.
-
-    Reference: Optimal scaling of discrete approximations to Langevin diffusions (Roberts & Rosenthal, 1998),
-    https://doi.org/10.1111/1467-9868.00123; Optimal tuning of the hybrid Monte Carlo algorithm (Beskos et
-    al., 2013), https://arxiv.org/abs/1001.4460.
-    """
-    return 0.9 if isinstance(kernel, Langevin) else 0.7
+    @classmethod
+    def mean(cls, runs: Sequence[tuple[Latents, "Trace"]], n: int) -> "Trace":
+        """Of parts of n chains that had the same step size."""
+        shares = [len(moved) / n for moved, _ in runs]
+        energy = sum(share * trace.energy for share, (_, trace) in zip(shares, runs, strict=True))
+        rate = sum(share * trace.acceptance_rate for share, (_, trace) in zip(shares, runs, strict=True))
+        return cls(energy, rate, runs[0][1].step_size)
 
 
 class LatentChains:
-    """A kernel at work in the latent space of a generator, with mirrors at a uniform prior's walls.
+    """A kernel at work in the latent space of a generator, with mirrors at the prior's walls.
 
     Args: as in `latent_energy`.
     """
@@ -121,8 +118,37 @@ class LatentChains:
     ):
         self.kernel, self.prior = kernel, generator.prior
         self.temperature, self.with_prior = temperature, with_prior
-        self.reflect = with_prior and isinstance(generator.prior, UniformPrior)
-        self.target = latent_energy(energy, generator, temperature, with_prior, self.reflect)
+        self.walls = generator.prior.walls if with_prior else None
+        self.target = latent_energy(energy, generator, temperature, with_prior, self.walls is not None)
+
+    def sample(
+        self,
+        n: int,
+        draw: Callable[[int], Latents],
+        n_steps: int,
+        step_size: float | None = None,
+        rng: torch.Generator | None = None,
+        at_once: int = 1_024,
+    ) -> tuple[Latents, Trace]:
+        """Where n chains end that start at latents of the prior, and how they went.
+
+        Args:
+            draw: that many latents of the prior.
+            step_size: found on 256 of the chains if None.
+            at_once: chains that move together, which takes memory.
+
+        Raises:
+            InputError: a number is out of its range, or the chains run away.
+        """
+        if n < 1 or n_steps < 1:
+            raise InputError(f"at least 1 sample and 1 step must be asked for, got {n} and {n_steps}")
+        if step_size is not None and not 0 < step_size < math.inf:
+            raise InputError(f"the step size must be positive and finite, got {step_size}")
+        latent = draw(n)
+        if step_size is None:
+            step_size = self.tune(torch.cat([latent, draw(max(1, TUNED - n))])[:TUNED], rng)
+        runs = [self.run(part, step_size, n_steps, rng) for part in latent.split(at_once)]
+        return torch.cat([moved for moved, _ in runs]), Trace.mean(runs, n)
 
     def tune(self, latent: Latents, rng: torch.Generator | None = None, n_steps: int = 80) -> float:
         """The step size that the kernel accepts with its `target_acceptance`, near these latents.
@@ -130,13 +156,10 @@ class LatentChains:
         The chain that finds it adapts ever less, and its last half is averaged: HMC's acceptance falls so
         steeply with the step that a steady rate would swing about the target.
         """
-        kernel = MALA() if isinstance(self.kernel, Langevin) else self.kernel
-        state, step_size, log_mean = init(self.target, latent), 1e-3, 0.0
-        for k in range(n_steps):
-            state, info = kernel.step(self.target, state, step_size, rng)
-            rate = 1 / (1 + k / 20)
-            step_size = adapt(step_size, float(info.acceptance.mean()), target_acceptance(self.kernel), rate)
-            log_mean += math.log(step_size) / (n_steps - n_steps // 2) if k >= n_steps // 2 else 0.0
+        kernel, log_mean, last = self.kernel, 0.0, n_steps - n_steps // 2
+        chains = Chains(kernel.tuned_by, n_steps, 1e-3, kernel.target_acceptance, rate=1.0, settling=20.0)
+        for k, step in enumerate(chains.walk(self.target, init(self.target, latent), rng)):
+            log_mean += math.log(step.step_size) / last if k >= n_steps - last else 0.0
         return math.exp(log_mean)
 
     def run(
@@ -149,20 +172,22 @@ class LatentChains:
         """
         state = init(self.target, latent)
         energies, rates = [self._mean_energy(state)], []
-        for _ in range(n_steps):
-            state, info = self.kernel.step(self.target, state, step_size, rng)
-            energies.append(self._mean_energy(state))
-            rates.append(info.acceptance.mean())
+        for step in Chains(self.kernel, n_steps, step_size).walk(self.target, state, rng):
+            energies.append(self._mean_energy(step.state))
+            rates.append(step.info.acceptance.mean())
         trace = Trace(torch.stack(energies).cpu(), torch.stack(rates).cpu(), step_size)
         if not trace.energy.isfinite().all():
             raise InputError(
                 f"the energy along the chains is not finite with step size {step_size:g}: give a smaller one"
             )
-        return fold(state.x) if self.reflect else state.x, trace
+        return self._inside(step.state.x), trace
 
     def _mean_energy(self, state: State) -> Float[Tensor, ""]:
         """The mean of E(G(z)), from what the kernel has computed already."""
         energies = state.energy
         if self.with_prior:
-            energies = energies + self.prior.log_prob(fold(state.x) if self.reflect else state.x)
+            energies = energies + self.prior.log_prob(self._inside(state.x))
         return self.temperature * energies.mean()
+
+    def _inside(self, latent: Latents) -> Latents:
+        return fold(latent, self.walls) if self.walls else latent

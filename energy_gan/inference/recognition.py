@@ -8,21 +8,22 @@ Reference: The Helmholtz Machine (Dayan et al., 1995), https://doi.org/10.1162/n
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from energy_gan.generators.base import Generator
 from energy_gan.generators.mixed_prior import MixedPrior
-from energy_gan.nn import Activation, make_activation, sizes
+from energy_gan.inference.base import Inference, Inferred
+from energy_gan.nn import Activation, mlp, sizes
 from energy_gan.shapes import Energies, Latents, Points
 
 EDGE = 1e-4  # places closer than this to the edge of (−1, 1) count as this far
 
 
-class Recognition(nn.Module):
+class Recognition(Inference):
     """r(z | x): a softmax over the pieces, and a normal behind tanh for the place in the piece.
 
     Args:
@@ -44,8 +45,13 @@ class Recognition(nn.Module):
             raise ValueError(f"bits must be at most 16 where pieces are recognised, got {bits}")
         dimension = math.prod(shape)
         self.codec = MixedPrior(bits, uniforms, learned_shares=False)
-        self.piece = _network([dimension, *sizes("hidden", hidden), 2**bits], activation)
-        self.place = _network([dimension + bits, *sizes("hidden", hidden), 2 * uniforms], activation)
+        self.piece = mlp([dimension, *sizes("hidden", hidden), 2**bits], activation)
+        self.place = mlp([dimension + bits, *sizes("hidden", hidden), 2 * uniforms], activation)
+
+    def forward(self, generator: Generator, x: Points, start: Latents | None = None) -> Inferred:
+        """z ~ r(z | x) without a gradient, log r(z | x) with one."""
+        latent = self.sample(x)
+        return Inferred(latent, self.log_prob(latent, x))
 
     def sample(self, x: Points) -> Latents:
         """One z ~ r(z | x) for each point, without a gradient."""
@@ -69,10 +75,3 @@ class Recognition(nn.Module):
     def _place(self, x: Points, bits: Float[Tensor, "B bits"]) -> tuple[Latents, Latents]:
         mean, raw = self.place(torch.cat([x, bits], 1)).chunk(2, 1)
         return mean, 3 * torch.tanh(raw / 3) - 0.5  # a standard deviation from 0.03 to 12
-
-
-def _network(widths: Sequence[int], activation: Activation) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(widths):
-        layers += [nn.Linear(fan_in, fan_out), make_activation(activation)]
-    return nn.Sequential(*layers[:-1])

@@ -16,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from energy_gan.samplers.annealed_importance import Base, bracket
-from energy_gan.samplers.base import init, run, tune
+from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
@@ -46,8 +46,8 @@ def log_likelihood(
         energies = torch.cat([energy(part) for part in held_out.split(ROWS)])
         of_base = torch.cat([base(part) for part in held_out.split(ROWS)])
     start = held_out[:N_CHAINS]
-    step_size = tune(MALA(), energy, start, rng=rng)
-    state, _ = run(MALA(), energy, init(energy, start), step_size, N_MOVES, rng)
+    chains = Chains(MALA(), N_MOVES, tune(MALA(), energy, start, rng))
+    state = chains.run(energy, start, rng).state
     fall = energies[:N_CHAINS].mean() - state.energy.mean()
     found = bracket(energy, state.x, held_out[:N_CHAINS], N_TEMPERATURES, TOLERANCE, base, rng)
     mean = float(energies.mean())

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import torch
 
-from energy_gan.generators.base import Draw
+from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.mixture import log_mixture
 from energy_gan.negatives.base import Negatives, NegativeSampler
+from energy_gan.negatives.density import DensityNegatives
 from energy_gan.shapes import Energies, Points
 
 
@@ -52,3 +53,28 @@ class ImportanceNegatives(NegativeSampler):
         x = x.flatten(1) / self.wide_std
         constant = x.shape[1] * math.log(self.wide_std * math.sqrt(2 * math.pi))
         return -0.5 * x.square().sum(1) - constant
+
+
+@torch.no_grad()
+def weighted_samples(
+    energy: Callable[[Points], Energies],
+    generator: Generator,
+    n: int,
+    n_batch: int,
+    device: torch.device | str = "cpu",
+) -> Negatives | None:
+    """At least n samples with log weights, batch by batch; None where no density of the generator is known.
+
+    Of a flow they are weighted by its own density; else by that of each batch, with a seventh of a wide
+    normal among them.
+    """
+    if not generator.has_density:
+        return None
+    wide = 0 if generator.knows_density else n_batch // 7
+    sampler = DensityNegatives() if generator.knows_density else ImportanceNegatives(wide)
+    parts = []
+    for _ in range(-(-n // n_batch)):
+        draw = generator.draw(generator.prior.sample(n_batch - wide, device=device))
+        parts.append(sampler(energy, draw, draw.samples))
+    log_weights = torch.cat([part.log_weights for part in parts]) - math.log(len(parts))
+    return Negatives(torch.cat([part.samples for part in parts]), log_weights)

@@ -19,7 +19,8 @@ from energy_gan.reports import drawing
 from energy_gan.reports.numbers import CHAINS
 from energy_gan.reports.section import Section
 from energy_gan.samplers.annealed_importance import drift
-from energy_gan.samplers.base import energies_along, init, normal_like, run, tune
+from energy_gan.samplers.base import normal_like
+from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 
 DRIFTING = 500  # held-out images that MALA moves
@@ -54,14 +55,13 @@ class Drift(Section):
             starts["samples"] = model.sample(N_CHAINS, self.seed)
         starts = {name: as_trained(x, self.data, model, rng) for name, x in starts.items()}
         with evaluating(model.learned.energy) as energy:
-            self.along = {
-                name: energies_along(MALA(), energy, u[:N_CHAINS], MOVES, rng).cpu()
-                for name, u in starts.items()
-            }
+            for name, u in starts.items():
+                chains = Chains(MALA(), MOVES, tune(MALA(), energy, u[:N_CHAINS], rng))
+                self.along[name] = chains.run(energy, u[:N_CHAINS], rng, along=True).energies.cpu()
             with torch.no_grad():
                 self.level = energy(starts["held-out images"]).cpu()
-        chains = self.along["held-out images"]
-        return float((chains[:, 0] - chains[:, -1]).mean() / self.level.std())
+        of_data = self.along["held-out images"]
+        return float((of_data[:, 0] - of_data[:, -1]).mean() / self.level.std())
 
     def _drift(self, model: Model) -> float:
         rng = torch.Generator(model.method.shift.device).manual_seed(self.seed)
@@ -105,7 +105,7 @@ def acceptance(model: Model, n: int, seed: int) -> dict[str, float]:
         if model.has_generator:
             samples = model.sample(n, seed).to(method.shift.device)
             u = (samples - method.shift) / method.scale
-            step_size = tune(MALA(), energy, u, rng=rng)
-            _, rate = run(MALA(), energy, init(energy, u), step_size, TRIED, rng)
+            step_size = tune(MALA(), energy, u, rng)
+            rate = float(Chains(MALA(), TRIED, step_size).run(energy, u, rng).acceptance.mean())
             numbers |= {"val/refine_acceptance": rate, "val/refine_step_size": step_size}
     return numbers

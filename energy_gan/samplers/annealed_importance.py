@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from energy_gan.samplers.base import Energy, adapt, init, normal_like
+from energy_gan.samplers.base import Energy, init, normal_like
+from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
@@ -89,17 +90,16 @@ def anneal(
     betas = [(t / n_temperatures) ** power for t in range(n_temperatures + 1)]
     x = start if reverse else base.sample(len(start), rng)
     order = betas[::-1] if reverse else betas
-    log_weights, step_size, acceptance, kernel = x.new_zeros(len(x)), 0.05, 0.0, MALA()
+    log_weights, step_size, acceptance = x.new_zeros(len(x)), 0.05, 0.0
     for before, after in tqdm(
         pairwise(order), "annealing", n_temperatures, leave=False, delay=5, disable=None
     ):
-        state = init(at(after), x)
         with torch.no_grad():
             # E_β is linear in β: the change of energy is (β' − β)(E − E_0)
             log_weights += (before - after) * (energy(x) - base(x))
-        state, info = kernel.step(at(after), state, step_size, rng)
-        x, mean = state.x, float(info.acceptance.mean())
-        step_size, acceptance = adapt(step_size, mean, rate=0.3), acceptance + mean / n_temperatures
+        walk = Chains(MALA(), 1, step_size, target=0.7, rate=0.3).run(at(after), x, rng)
+        x, step_size = walk.state.x, walk.step_size
+        acceptance += float(walk.acceptance.mean()) / n_temperatures
     log_mean = float(log_weights.logsumexp(0)) - math.log(len(x))
     return Annealed(-log_mean if reverse else log_mean, log_weights, x, acceptance)
 
@@ -182,12 +182,8 @@ def drift(energy: Energy, x: Points, rng: torch.Generator | None = None, n_steps
 
     0 on average if x are samples of the energy; large if the energy is deep where no x are.
     """
-    kernel, state, step_size = MALA(), init(energy, x), 0.01
-    before = state.energy
-    for _ in range(n_steps):
-        state, info = kernel.step(energy, state, step_size, rng)
-        step_size = adapt(step_size, float(info.acceptance.mean()))
-    spread = before.std(correction=0).clamp(
-        min=1e-6 * float(before.abs().max()) + 1e-12
-    )  # one point has none
-    return float((before - state.energy).mean() / spread)
+    start = init(energy, x)
+    end = Chains(MALA(), n_steps, step_size=0.01, target=0.7).run(energy, start, rng).state
+    spread = start.energy.std(correction=0)  # one point has none
+    spread = spread.clamp(min=1e-6 * float(start.energy.abs().max()) + 1e-12)
+    return float((start.energy - end.energy).mean() / spread)

@@ -201,6 +201,19 @@ def test_recognition_is_a_law_over_the_latents(generator):
     assert total == pytest.approx(1, abs=0.02)
 
 
+def test_recognition_infers_latents_with_their_probabilities(generator):
+    """What the contract asks for: drawn as by `sample`, and log r(z | x) of what was drawn."""
+    recognition, x = recognising(generator).recognition, torch.randn(50, 2, generator=rng(4))
+    torch.manual_seed(3)
+    latent, log_prob = recognition(generator, x)
+    torch.manual_seed(3)
+    assert torch.equal(latent, recognition.sample(x))
+    assert not latent.requires_grad
+    torch.testing.assert_close(log_prob, recognition.log_prob(latent, x))
+    gradients = torch.autograd.grad(log_prob.sum(), list(recognition.parameters()))
+    assert all(gradient.abs().sum() > 0 for gradient in gradients), "it can be trained by it"
+
+
 def test_more_guesses_bound_the_likelihood_more_closely(generator):
     generator = recognising(generator)
     torch.manual_seed(2)

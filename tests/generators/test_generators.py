@@ -6,6 +6,7 @@ import torch
 from energy_gan.errors import InputError
 from energy_gan.generator_terms.batch_norm_entropy import BatchNormEntropy
 from energy_gan.generators.base import Generator
+from energy_gan.generators.mixed_prior import MixedPrior
 from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.generators.priors import NormalPrior, UniformPrior
 
@@ -28,6 +29,34 @@ def test_priors_have_the_moments_they_should():
     assert z.var().item() == pytest.approx(1 / 3, rel=0.01)
     z = NormalPrior(3).sample(200_000, torch.Generator().manual_seed(0))
     assert z.var().item() == pytest.approx(1, rel=0.01)
+
+
+def test_the_way_between_two_latents():
+    """Straight where all lengths are alike; under a normal prior along the arc, of the length of its ends."""
+    first, last = torch.randn(2, 6, 50, generator=torch.Generator().manual_seed(0)).unbind()
+    t = torch.tensor([0.0, 0.25, 0.5, 1.0])
+    for prior in (UniformPrior(50), NormalPrior(50), MixedPrior(10, 40)):
+        path = prior.interpolate(first, last, t)
+        assert path.shape == (6, 4, 50)
+        torch.testing.assert_close(path[:, [0, -1]], torch.stack([first, last], 1), atol=1e-5, rtol=0)
+        if not isinstance(prior, NormalPrior):
+            torch.testing.assert_close(path[:, 1], 0.75 * first + 0.25 * last)
+    equal = last * (first.norm(dim=1) / last.norm(dim=1))[:, None]
+    arc = NormalPrior(50).interpolate(first, equal, t)
+    torch.testing.assert_close(arc.norm(dim=2), first.norm(dim=1)[:, None].expand(6, 4))
+    steps = (arc[:, :1] * arc).sum(2) / first.square().sum(1)[:, None]
+    angles = steps.clamp(-1, 1).acos()
+    torch.testing.assert_close(angles[:, 1] * 4, angles[:, -1], atol=1e-3, rtol=0)
+
+
+def test_priors_say_where_they_end():
+    inside, outside = torch.full((1, 2), 0.999), torch.full((1, 2), 1.001)
+    low, high = UniformPrior(2).walls
+    assert (low, high) == (-1, 1)
+    assert UniformPrior(2).log_prob(inside).isfinite()
+    assert UniformPrior(2).log_prob(outside).isneginf()
+    assert NormalPrior(2).walls is None
+    assert [prior.bits for prior in (UniformPrior(2), NormalPrior(2), MixedPrior(3, 2))] == [0, 0, 3]
 
 
 def test_a_sample_does_not_depend_on_its_batch(generator):

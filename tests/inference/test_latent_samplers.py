@@ -21,10 +21,11 @@ from energy_gan.generators.mlp import MLPGenerator
 from energy_gan.generators.output_noise import FixedNoise
 from energy_gan.generators.priors import NormalPrior, UniformPrior
 from energy_gan.inference.latent_space import LatentChains, fold, latent_energy
-from energy_gan.methods.base import Method
+from energy_gan.methods.base import Learned, Method
 from energy_gan.model import Model
 from energy_gan.run.checkpoints import load
-from energy_gan.samplers.base import init, run
+from energy_gan.samplers.base import init
+from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.hmc import HMC
 from energy_gan.samplers.langevin import Langevin
 from energy_gan.samplers.mala import MALA
@@ -247,10 +248,8 @@ def assert_truncated(z, spread=4.5, bias=0.0):
 @pytest.mark.parametrize(("kernel", "step_size"), [(MALA(), 0.15), (HMC(4), 0.03)])
 def test_a_truncated_normal_is_recovered_within_its_walls(kernel, step_size, reflect):
     target = walled(reflect)
-    state = init(target, 2 * torch.rand(6_000, 2, generator=rng(), dtype=torch.float64) - 1)
-    generator, refused = rng(1), 0
-    for _ in range(100):
-        state, info = kernel.step(target, state, step_size, generator)
+    start, refused = init(target, 2 * torch.rand(6_000, 2, generator=rng(), dtype=torch.float64) - 1), 0
+    for state, info, _ in Chains(kernel, 100, step_size).walk(target, start, rng(1)):
         assert info.acceptance.isfinite().all()
         assert state.energy.isfinite().all()
         assert reflect or (state.x.abs() <= 1).all(), "never outside, at no step"
@@ -262,7 +261,7 @@ def test_a_truncated_normal_is_recovered_within_its_walls(kernel, step_size, ref
 def test_langevin_stays_within_mirrors():
     target = walled(reflect=True)
     start = 2 * torch.rand(6_000, 2, generator=rng(), dtype=torch.float64) - 1
-    state, _ = run(Langevin(), target, init(target, start), 0.003, 300, rng(1))
+    state = Chains(Langevin(), 300, 0.003).run(target, start, rng(1)).state
     assert (state.x.abs() > 1).any(), "walks past the wall are what the mirrors are for"
     assert_truncated(fold(state.x), bias=0.01)
 
@@ -293,13 +292,22 @@ def test_mirrors():
     assert (fold(wide).abs() <= 1).all()
     torch.testing.assert_close(fold(fold(wide)), fold(wide))
     torch.testing.assert_close(fold(2 - wide), fold(wide), atol=1e-5, rtol=0)
+    torch.testing.assert_close(fold(5 * wide + 2, (-3.0, 7.0)), 5 * fold(wide) + 2, atol=1e-4, rtol=0)
 
 
 # ---- the model
 
 
+class Trained(Method):
+    """Nothing but its parts."""
+
+    @property
+    def learned(self):
+        return Learned(self.energy, self.energy, self.generator)
+
+
 def tiny_model(generator):
-    method = Method((2,))
+    method = Trained((2,))
     method.energy, method.generator = Concentrated(), generator
     method.shift, method.scale = torch.tensor([10.0, -3.0]), torch.tensor([2.0, 0.1])
     return Model(method)

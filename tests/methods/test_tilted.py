@@ -23,7 +23,7 @@ from energy_gan.objectives import noise_contrast
 from energy_gan.optim.learns import Learns
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.section import Settings
-from energy_gan.samplers.base import energies_along
+from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 
 
@@ -198,11 +198,12 @@ def test_the_likelihood_of_a_tilted_base_is_the_known_one():
 
 def test_chains_of_a_density_stay_and_those_from_elsewhere_join_them():
     energy, x = tilted(20), torch.randn(400, 20, generator=rng(1))
-    stay = energies_along(MALA(), energy, x, 60, rng(2))
+    chains = Chains(MALA(), 60, tune(MALA(), energy, x, rng(2)))
+    stay = chains.run(energy, x, rng(2), along=True).energies
     assert stay.shape == (400, 61)
     torch.testing.assert_close(stay[:, 0], energy(x))
     torch.testing.assert_close(stay[:, -1].mean(), stay[:, 0].mean(), rtol=0, atol=0.6)  # 3 errors
-    come = energies_along(MALA(), energy, 3 * x, 60, rng(3))
+    come = chains.run(energy, 3 * x, rng(3), along=True).energies
     assert float(come[:, 0].mean() - stay[:, 0].mean()) > 50
     torch.testing.assert_close(come[:, -1].mean(), stay[:, -1].mean(), rtol=0, atol=0.8)
 

@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from energy_gan.errors import InputError
-from energy_gan.generators.base import Generator
+from energy_gan.generators.base import Draw, Generator
+from energy_gan.generators.flow import FlowGenerator
+from energy_gan.generators.mixture import log_mixture
 from energy_gan.generators.output_noise import FixedNoise
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.negatives.base import ess, systematic
 from energy_gan.negatives.chains import ChainNegatives
-from energy_gan.negatives.importance import ImportanceNegatives
+from energy_gan.negatives.importance import ImportanceNegatives, weighted_samples
+from energy_gan.negatives.starts import FromData, FromGenerator, FromNoise
+from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.langevin import Langevin
 
 X = torch.zeros(1, 2)  # the data, which none of these looks at
@@ -95,9 +99,9 @@ def test_a_step_moves_only_the_chosen_chains(generator):
     chains = ChainNegatives([2], chains=64, moved=16, n_steps=3)
     draw = generator.draw(generator.prior.sample(32))
     chains(energy_at(0.0), draw, X)
-    before = chains.places.clone()
+    before = chains.memory.places.clone()
     x, *_ = chains(energy_at(0.0), draw, X)
-    moved = (chains.places != before).any(1)
+    moved = (chains.memory.places != before).any(1)
     assert 0 < moved.sum() <= 16
     assert x.shape == (16, 2)
 
@@ -108,13 +112,13 @@ def test_a_lost_chain_starts_anew_and_the_others_go_on(generator):
     chains = ChainNegatives([2], chains=4096, moved=64, n_steps=3)
     draw = generator.draw(generator.prior.sample(1024))
     chains(narrow, draw, X)
-    before = chains.places.clone()
-    chains.places[:2000] = torch.tensor([torch.nan, 0.0])
-    chains.energies[2000] = torch.inf
+    before = chains.memory.places.clone()
+    chains.memory.places[:2000] = torch.tensor([torch.nan, 0.0])
+    chains.memory.energies[2000] = torch.inf
     chains(narrow, draw, X)
-    assert chains.places.isfinite().all()
-    assert (chains.places != before).any(1)[2001:].sum() <= 64
-    log_normalizer = chains.log_weights.logsumexp(0) - math.log(4096)
+    assert chains.memory.places.isfinite().all()
+    assert (chains.memory.places != before).any(1)[2001:].sum() <= 64
+    log_normalizer = chains.memory.log_weights.logsumexp(0) - math.log(4096)
     assert log_normalizer.item() == pytest.approx(math.log(2 * math.pi * 0.25**2), abs=0.05)
 
 
@@ -123,17 +127,94 @@ def test_another_kernel_may_move_them():
     assert chains(energy_at(0.0), None, X).log_weights is None
 
 
+def test_chains_that_nobody_keeps_begin_anew(generator):
+    """Contrastive divergence: K steps of the kernel from the data, in every step."""
+    x = torch.randn(32, 2, generator=torch.Generator().manual_seed(1))
+    kernel = Langevin()
+    chains = ChainNegatives([2], 0, 32, 3, weighted=False, step_size=0.02, target=None, kernel=kernel)
+    chains.start = FromData()
+    for seed in (3, 4):
+        torch.manual_seed(seed)
+        samples = chains(energy_at(0.0), None, x).samples
+        torch.manual_seed(seed)
+        start = x[torch.randperm(32)]
+        assert torch.equal(samples, Chains(kernel, 3, 0.02).run(energy_at(0.0), start).state.x)
+    assert chains.chains(energy_at(0.0), 8, torch.Generator()) == {}, "none is there to be tried"
+    with pytest.raises(InputError, match=r"have no weights: give method\.negatives\.weighted=false"):
+        ChainNegatives([2], 32, 32, start=FromData())(energy_at(0.0), None, x)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"moved": 99, "chains": 10}, "moved must be 1 to chains=10, got 99"),
         ({"least_ess": 1.5}, "least_ess must be a share from 0 to 1, got 1.5"),
         ({"n_steps": 0}, "n_steps must be at least 1"),
+        ({"chains": 0}, r"weighted must be false where no chain persists \(chains=0\), got true"),
+        ({"chains": 0, "moved": 0, "weighted": False}, "moved must be at least 1, got 0"),
+        ({"target": 1.0}, "target must be an acceptance between 0 and 1, got 1.0"),
     ],
 )
 def test_impossible_chains_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ChainNegatives([2], **settings)
+
+
+# ---- where chains begin
+
+
+def test_starts_know_their_densities(generator):
+    torch.manual_seed(0)
+    draw = generator.draw(generator.prior.sample(16))
+    x, log_density = FromGenerator()(20_000, draw, X)
+    torch.testing.assert_close(log_density(x[:50]), log_mixture(x[:50], draw))
+    deviations = torch.cdist(x, draw.clean).amin(1)
+    assert deviations.mean() < 0.4, "0.3 of noise about the batch's points"
+    means = draw.clean.mean(0), draw.clean.var(0, correction=0) + 0.3**2
+    torch.testing.assert_close(x.mean(0), means[0], atol=0.02, rtol=0)
+    torch.testing.assert_close(x.var(0), means[1], atol=0.02, rtol=0)
+    noise, log_density = FromNoise(0.5)(20_000, draw, X)
+    known = torch.distributions.Normal(0.0, 0.5)
+    torch.testing.assert_close(log_density(noise[:50]), known.log_prob(noise[:50]).sum(1))
+    torch.testing.assert_close(noise.std(0), torch.full((2,), 0.5), atol=0.01, rtol=0)
+    without = FromGenerator()(5, None, X)
+    torch.testing.assert_close(without.log_density(X), torch.tensor([-math.log(2 * math.pi)]))
+
+
+def test_a_batch_without_noise_has_samples_and_no_density():
+    points = torch.randn(6, 2)
+    x, log_density = FromGenerator()(40, Draw(points, points, points), X)
+    assert torch.cdist(x, points).amin(1).max() == 0
+    with pytest.raises(InputError, match=r"give method\.generator\.noise"):
+        log_density(x)
+
+
+@pytest.mark.parametrize("n", [3, 10, 25])
+def test_all_data_are_started_from_equally_often(n):
+    x = torch.arange(10.0)[:, None]
+    counts = torch.bincount(FromData()(n, None, x).samples.flatten().long(), minlength=10)
+    assert counts.sum() == n
+    assert counts.max() - counts.min() <= 1
+
+
+def test_noise_without_a_size_is_refused():
+    with pytest.raises(ValueError, match=r"std must be positive, got 0\.0"):
+        FromNoise(0.0)
+
+
+# ---- weights
+
+
+@pytest.mark.parametrize("known", ["batch", "flow"])
+def test_weighted_samples_of_many_batches_carry_log_z(generator, known):
+    torch.manual_seed(0)
+    part = generator if known == "batch" else FlowGenerator([2], transforms=1, bins=4, hidden=[8])
+    found = weighted_samples(energy_at(0.3, 0.8), part, 20_000, 448)
+    assert 20_000 <= len(found.samples) < 20_448
+    log_z = (found.log_weights - energy_at(0.3, 0.8)(found.samples)).logsumexp(0)
+    assert log_z.item() == pytest.approx(math.log(2 * math.pi * 0.8**2), abs=0.05)
+    bare = Generator(torch.nn.Linear(2, 2), NormalPrior(2))
+    assert weighted_samples(energy_at(0.0), bare, 100, 448) is None
 
 
 def test_systematic_resampling_rounds_each_share_up_or_down():

@@ -161,7 +161,7 @@ def test_a_resumed_process_goes_on_with_its_own_chains():
     for through, resumed in (first, second):
         for name, value in through.items():
             torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, equal_nan=True, msg=name)
-    chains = first[0]["negatives.places"], second[0]["negatives.places"]
+    chains = first[0]["negatives.memory.places"], second[0]["negatives.memory.places"]
     assert not torch.equal(*(part.nan_to_num() for part in chains))
 
 

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from energy_gan.samplers.base import accept, adapt, init, run, tune
+from energy_gan.samplers.base import accept, init
+from energy_gan.samplers.chains import Chains, adapt, tune
 from energy_gan.samplers.hmc import HMC
 from energy_gan.samplers.langevin import Langevin
 from energy_gan.samplers.mala import MALA
@@ -79,22 +80,46 @@ def test_a_gaussian_s_moments_are_kept(kernel, step_size):
     def energy(x):
         return 0.5 * torch.einsum("bi,ij,bj->b", x - 3, precision, x - 3)
 
-    state, acceptance = run(kernel, energy, init(energy, x), step_size, 30, rng(1))
-    assert 0.5 < acceptance < 1
+    state, acceptance, *_ = Chains(kernel, 30, step_size).run(energy, x, rng(1))
+    assert 0.5 < acceptance.mean() < 1
     assert (state.x - x).square().mean() > 0.5, "it moved"
     torch.testing.assert_close(state.x.mean(0), torch.tensor([3.0, 3.0]), atol=0.06, rtol=0)
     torch.testing.assert_close(state.x.T.cov(), covariance, atol=0.1, rtol=0)
 
 
-def test_langevin_is_too_wide_by_the_known_factor():
-    ε, x = 0.5, torch.randn(20_000, 1, generator=rng())
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_langevin_is_too_wide_by_the_known_factor(temperature):
+    """On N(0, σ²), the variance T σ² / (1 − ε / 2σ²)."""
+    ε, σ = 0.4, 0.8
 
     def energy(x):
-        return 0.5 * x.square().sum(1)
+        return 0.5 * (x / σ).square().sum(1)
 
-    state, acceptance = run(Langevin(), energy, init(energy, x), ε, 40, rng(1))
-    assert acceptance == pytest.approx(1)
-    assert state.x.var().item() == pytest.approx(1 / (1 - ε / 2), rel=0.04)
+    x = σ * torch.randn(20_000, 1, generator=rng())
+    state, acceptance, *_ = Chains(Langevin(temperature), 40, ε).run(energy, x, rng(1))
+    assert (acceptance == 1).all()
+    expected = temperature * σ**2 / (1 - ε / (2 * σ**2))
+    assert state.x.var().item() == pytest.approx(expected, rel=0.04)
+
+
+def test_langevin_at_temperature_0_is_gradient_descent():
+    x = torch.randn(20, 2, generator=rng(), dtype=torch.float64)
+    state = Chains(Langevin(temperature=0.0), 5, 0.05).run(banana, x, rng(1)).state
+    for _ in range(5):
+        x = x - 0.05 * init(banana, x).gradient
+    torch.testing.assert_close(state.x, x, rtol=0, atol=0)
+
+
+def test_langevin_keeps_its_bounds():
+    x = torch.rand(200, 3, 2, generator=rng())
+    state = Chains(Langevin(bounds=[0.0, 1.0]), 10, 0.1).run(lambda x: -x.flatten(1).sum(1), x, rng(1)).state
+    assert state.x.min() == 0
+    assert state.x.max() == 1
+    free, bound = (
+        Langevin(bounds=bounds).step(banana, init(banana, x[:, 0]), 0.01, rng(2))[0].x
+        for bounds in (None, [-0.5, 0.5])
+    )
+    assert torch.equal(bound, free.clamp(-0.5, 0.5))
 
 
 def test_what_is_not_finite_is_refused():
@@ -102,8 +127,8 @@ def test_what_is_not_finite_is_refused():
         return torch.where(x[:, 0] > 0, x.square().sum(1), torch.inf)
 
     x = torch.rand(500, 2, generator=rng()) + 0.01
-    state, acceptance = run(MALA(), walled, init(walled, x), 0.5, 20, rng(1))
-    assert acceptance < 1
+    state, acceptance, *_ = Chains(MALA(), 20, 0.5).run(walled, x, rng(1))
+    assert acceptance.mean() < 1
     assert (state.x[:, 0] > 0).all()
     assert state.energy.isfinite().all()
 
@@ -114,9 +139,40 @@ def test_a_tuned_step_is_accepted_seven_times_in_ten(dimension):
         return 0.5 * x.square().sum(1)
 
     x = torch.randn(1_000, dimension, generator=rng())
-    step_size = tune(MALA(), energy, x, rng=rng(1))
-    assert run(MALA(), energy, init(energy, x), step_size, 10, rng(2))[1] == pytest.approx(0.7, abs=0.04)
+    step_size = tune(MALA(), energy, x, rng(1))
+    acceptance = Chains(MALA(), 10, step_size).run(energy, x, rng(2)).acceptance
+    assert acceptance.mean().item() == pytest.approx(0.7, abs=0.04)
     assert adapt(0.1, 0.9) > 0.1 > adapt(0.1, 0.5)
+
+
+@pytest.mark.parametrize("kernel", [MALA(), HMC(2), Langevin()])
+def test_the_loop_is_its_kernel_s_steps(kernel):
+    """Bit for bit, with the energies along the way and each chain's mean acceptance."""
+    x, generator = torch.randn(30, 2, generator=rng()), rng(1)
+    walk = Chains(kernel, 6, 0.05).run(banana, x, rng(1), along=True)
+    state, acceptance = init(banana, x), torch.zeros(30)
+    assert torch.equal(walk.energies[:, 0], state.energy)
+    for k in range(6):
+        state, info = kernel.step(banana, state, 0.05, generator)
+        acceptance += info.acceptance / 6
+        assert torch.equal(walk.energies[:, k + 1], state.energy)
+    assert torch.equal(walk.state.x, state.x)
+    assert torch.equal(walk.state.gradient, state.gradient)
+    torch.testing.assert_close(walk.acceptance, acceptance)
+    assert walk.step_size == 0.05
+    again = Chains(kernel, 6, 0.05).run(banana, init(banana, x), rng(1))
+    assert torch.equal(again.state.x, walk.state.x), "from a state as from its place"
+    assert again.energies is None
+
+
+def test_a_step_size_follows_the_acceptance_and_settles():
+    x, sizes = torch.randn(50, 2, generator=rng()), [0.3]
+    chains = Chains(MALA(), 5, 0.3, target=0.6, rate=0.8, settling=3.0)
+    for k, (_, info, step_size) in enumerate(chains.walk(banana, init(banana, x), rng(1))):
+        rate = 0.8 / (1 + k / 3)
+        sizes.append(adapt(sizes[-1], float(info.acceptance.mean()), 0.6, rate))
+        assert step_size == sizes[-1]
+    assert chains.run(banana, x, rng(1)).step_size == sizes[-1]
 
 
 def test_chains_may_have_step_sizes_of_their_own():
@@ -134,6 +190,22 @@ def test_chains_may_have_step_sizes_of_their_own():
     torch.testing.assert_close(each.x, one.x)
 
 
-def test_a_hmc_without_steps_is_refused():
-    with pytest.raises(ValueError, match="n_leapfrog must be at least 1, got 0"):
-        HMC(0)
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: HMC(0), "n_leapfrog must be at least 1, got 0"),
+        (lambda: Langevin(-0.5), "temperature must be a finite number of at least 0, got -0.5"),
+        (lambda: Langevin(math.nan), "temperature must be a finite number of at least 0, got nan"),
+        (lambda: Langevin(math.inf), "temperature must be a finite number of at least 0, got inf"),
+        (lambda: Langevin(bounds=[1.0, 1.0]), r"bounds must be two numbers, the lower one first, got \[1.0"),
+        (lambda: Langevin(bounds=[0.0]), r"bounds must be two numbers, the lower one first, got \[0.0\]"),
+        (lambda: Langevin(bounds=[0.0, math.nan]), "bounds must be two numbers, the lower one first"),
+        (lambda: Chains(MALA(), 0, 0.1), "n_steps must be at least 1, got 0"),
+        (lambda: Chains(MALA(), 1, -0.1), "step_size must not be negative, got -0.1"),
+        (lambda: Chains(MALA(), 1, math.nan), "step_size must not be negative, got nan"),
+        (lambda: Chains(MALA(), 1, 0.1, target=1.5), "target must be an acceptance between 0 and 1, got 1.5"),
+    ],
+)
+def test_impossible_settings_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

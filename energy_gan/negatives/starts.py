@@ -1,0 +1,78 @@
+"""Where chains begin: at noise, at the data, at the generator's samples."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from energy_gan.generators.base import Draw
+from energy_gan.generators.mixture import log_mixture
+from energy_gan.generators.output_noise import add_noise
+from energy_gan.shapes import Energies, Points
+
+
+class Started(NamedTuple):
+    """Points, and log q of the law that each of them is a sample of, where it is known."""
+
+    samples: Points
+    log_density: Callable[[Points], Energies] | None = None
+
+
+class Start(nn.Module, ABC):
+    """A law q that chains begin at. A subclass gives `forward`."""
+
+    @abstractmethod
+    def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
+        """n samples of q, from the generator's batch `draw`, the data `x` or from elsewhere."""
+
+
+class FromNoise(Start):
+    """x₀ ~ N(0, std² I), in standardised units.
+
+    Args:
+        std: positive.
+    """
+
+    def __init__(self, std: float = 1.0):
+        super().__init__()
+        if not std > 0:
+            raise ValueError(f"std must be positive, got {std}")
+        self.std = std
+
+    def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
+        origin = torch.zeros_like(x[:1])
+        scale = origin.new_full((1, 1), self.std)
+        return _of_batch(n, Draw(origin.flatten(1), origin, origin, scale))  # a batch of one point
+
+
+class FromData(Start):
+    """x₀ from the batch of data, each of its rows as often as any other or once more. Nobody knows log q.
+
+    Reference: Training Products of Experts by Minimizing Contrastive Divergence (Hinton, 2002),
+    https://doi.org/10.1162/089976602760128018.
+    """
+
+    def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
+        return Started(x[torch.randperm(n, device=x.device) % len(x)])
+
+
+class FromGenerator(Start):
+    """x₀ = G(z), of the density of the generator's batch; N(0, I) where there is no generator.
+
+    Reference: Cooperative Training of Descriptor and Generator Networks (Xie et al., 2018),
+    https://arxiv.org/abs/1609.09408.
+    """
+
+    def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
+        return FromNoise()(n, draw, x) if draw is None else _of_batch(n, draw)
+
+
+def _of_batch(n: int, draw: Draw) -> Started:
+    """Samples of the mixture that a batch of the generator with output noise is."""
+    component = torch.randint(len(draw.clean), (n,), device=draw.clean.device)
+    if draw.scale is None:
+        return Started(draw.samples[component], lambda x: log_mixture(x, draw))
+    noisy = add_noise(draw.clean[component], draw.scale[component])
+    return Started(noisy, lambda x: log_mixture(x, draw))
