@@ -35,7 +35,7 @@ Config = dict[str, Any]
 def options(group: str) -> dict[str, str]:
     """The configs of a group, each with the comment on its first line."""
     files = sorted((CONF / group).glob("*.yaml"))
-    return {file.stem: file.read_text().split("\n")[0].lstrip("# ") for file in files}
+    return {file.stem: file.read_text(encoding="utf-8").split("\n")[0].lstrip("# ") for file in files}
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
