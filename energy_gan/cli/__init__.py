@@ -46,7 +46,7 @@ def door(main: Callable[[], Any]) -> None:
             raise
         sys.exit(_fail(f"{error.filename or ''}: {error.strerror}"))
     except KeyboardInterrupt as error:
-        print(str(error) or "interrupted", file=sys.stderr)
+        print(str(error) or "interrupted", file=sys.stderr, flush=True)
         os._exit(130)
 
 

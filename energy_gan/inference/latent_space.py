@@ -25,7 +25,7 @@ from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
 from energy_gan.generators.mixed_prior import MixedPrior
 from energy_gan.generators.priors import UniformPrior
-from energy_gan.samplers.base import Energy, Kernel, State, adapt, init
+from energy_gan.samplers.base import Energy, Kernel, State, acceptance_rate, adapt, init
 from energy_gan.samplers.langevin import Langevin
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Latents
@@ -135,7 +135,7 @@ class LatentChains:
         for k in range(n_steps):
             state, info = kernel.step(self.target, state, step_size, rng)
             rate = 1 / (1 + k / 20)
-            step_size = adapt(step_size, float(info.acceptance.mean()), target_acceptance(self.kernel), rate)
+            step_size = adapt(step_size, acceptance_rate(state, info), target_acceptance(self.kernel), rate)
             log_mean += math.log(step_size) / (n_steps - n_steps // 2) if k >= n_steps // 2 else 0.0
         return math.exp(log_mean)
 

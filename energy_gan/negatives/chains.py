@@ -12,7 +12,7 @@ from energy_gan.generators.mixture import log_mixture
 from energy_gan.generators.output_noise import add_noise
 from energy_gan.negatives.base import Negatives, NegativeSampler, ess, systematic
 from energy_gan.nn import PerProcess
-from energy_gan.samplers.base import Kernel, State, adapt, init, run
+from energy_gan.samplers.base import Kernel, State, acceptance_rate, adapt, init, run
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
@@ -92,7 +92,7 @@ class ChainNegatives(NegativeSampler, PerProcess):
         for _ in range(self.n_steps):
             state, info = self.kernel.step(energy, state, step_size)
             if self.target is not None:
-                step_size = adapt(step_size, float(info.acceptance.mean()), self.target, rate=0.1)
+                step_size = adapt(step_size, acceptance_rate(state, info), self.target, rate=0.1)
         self.places[chosen], self.energies[chosen], self.log_weights[chosen] = *state[:2], log_weights
         self.step_size.fill_(step_size)
         if not self.weighted:

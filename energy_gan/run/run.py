@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
 
+from energy_gan.callbacks.checkpoint import way_on
 from energy_gan.data.base import DataModule
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
@@ -25,6 +26,7 @@ from energy_gan.model import Model
 from energy_gan.run.build import REFUSALS, build, check, refusal
 from energy_gan.run.checkpoints import newest
 from energy_gan.run.compose import Config, compose
+from energy_gan.run.distributed import lost
 from energy_gan.system.files import held, write_text
 
 PRECISIONS = ("32-true", "bf16-mixed", "32", "bf16")  # the last two are Lightning's short names
@@ -186,9 +188,14 @@ class Run:
                 self.trainer.fit(self.method, self.data, ckpt_path=ckpt_path, weights_only=weights_only)
             except Exception as error:
                 divergence = self.callbacks.get("divergence")
-                if divergence is None or not divergence.found:
-                    raise
-                raise InputError(divergence.found) from error
+                if divergence is not None and divergence.found:
+                    raise InputError(divergence.found) from error
+                if self.trainer.world_size > 1 and lost(error):
+                    kept = way_on(self.folder / "checkpoints")
+                    raise InputError(
+                        f"another process of this run has ended, and so does this; {kept}"
+                    ) from error
+                raise
             except SystemExit as end:  # Lightning makes one of status 1 out of Ctrl-C
                 if isinstance(end.__context__, KeyboardInterrupt):
                     raise end.__context__ from None

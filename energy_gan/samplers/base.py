@@ -60,7 +60,13 @@ class Kernel(ABC):
 
 def adapt(step_size: float, acceptance: float, target: float = 0.7, rate: float = 0.5) -> float:
     """log ε ← log ε + rate · (acceptance − target): larger steps where too many are accepted."""
-    return step_size * math.exp(rate * (acceptance - target))
+    return step_size if math.isnan(acceptance) else step_size * math.exp(rate * (acceptance - target))
+
+
+def acceptance_rate(state: State, info: Info) -> float:
+    """The mean over the chains where E is finite: others accept no step, however small. nan if none is."""
+    finite = state.energy.isfinite()
+    return float((info.acceptance if finite.all() else info.acceptance[finite]).mean())
 
 
 def tune(
@@ -80,7 +86,7 @@ def tune(
     state = init(energy, x)
     for _ in range(n_steps):
         state, info = kernel.step(energy, state, step_size, rng)
-        step_size = adapt(step_size, float(info.acceptance.mean()), target, rate=1.0)
+        step_size = adapt(step_size, acceptance_rate(state, info), target, rate=1.0)
     return step_size
 
 

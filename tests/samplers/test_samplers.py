@@ -137,3 +137,17 @@ def test_chains_may_have_step_sizes_of_their_own():
 def test_a_hmc_without_steps_is_refused():
     with pytest.raises(ValueError, match="n_leapfrog must be at least 1, got 0"):
         HMC(0)
+
+
+def test_chains_where_the_energy_is_nan_do_not_shrink_the_step_of_the_others():
+    """Half of the plane has no energy: with 99 of 100 chains there the step is that of the one that moves."""
+
+    def halved(x):
+        return torch.where(x[:, 0] > 50, torch.nan, 0.5 * x.square().sum(1))
+
+    good = torch.zeros(1, 2).repeat(100, 1)
+    bad = torch.cat([good[:10], good + 100.0])
+    step = tune(MALA(), halved, bad, n_steps=200, rng=torch.Generator().manual_seed(0))
+    assert 0.1 < step < 10
+    lost = tune(MALA(), halved, good + 100.0, rng=torch.Generator().manual_seed(0))
+    assert lost == 1e-3, "where no chain can tell it stays as it was"
