@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Activation = Literal["tanh", "sigmoid", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus"]
 BOUNDED = ("tanh", "sigmoid")
+F = TypeVar("F", bound=Callable)
 
 ACTIVATIONS = {
     "tanh": nn.Tanh,
@@ -31,6 +33,27 @@ def eagerly(module: nn.Module) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def full_precision(function: F) -> F:
+    """A function of tensors, the first one among them, that computes in float32 also where networks do not.
+
+    Under autocast products would be of bfloat16, of whose 8 bits a log-density needs more.
+    """
+
+    @wraps(function)
+    def exactly(x: Tensor, *args: Any) -> Any:
+        if not torch.is_autocast_enabled(x.device.type):
+            return function(x, *args)
+        with torch.autocast(x.device.type, enabled=False):
+            return function(widened(x), *(widened(a) if isinstance(a, Tensor) else a for a in args))
+
+    return exactly
+
+
+def widened(x: Tensor) -> Tensor:
+    """What a network returned under autocast, in float32; all else as it is."""
+    return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def make_activation(name: str) -> nn.Module:

@@ -1,9 +1,11 @@
 """Checkpoints by step, each ready to sample from."""
 
 import io
+import os
 import signal
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,30 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 from energy_gan.system.files import in_bytes, require_room, write_atomically
 
 TOGETHER = 10  # steps after which several processes ask each other whether to end
+ENDS = {  # signals that ask for an end, and what they do where nobody waits for a step's end
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+
+
+class Asked(SystemExit):
+    """A signal has asked for an end, and the step it fell into is finished."""
+
+
+class Watch(ABC):
+    """What watches a training, and while it is suspicious has nothing saved."""
+
+    @property
+    @abstractmethod
+    def suspicious(self) -> bool:
+        """Whether the last look was."""
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -40,19 +59,20 @@ class WholeFiles(TorchCheckpointIO):
             write_atomically(path, lambda part: part.write_bytes(contents.getbuffer()))
         except OSError as error:
             raise InputError(
-                f"{path} cannot be written, {error.strerror or error}: the run ends here and the checkpoints "
-                f"before it are whole; make room, then `make resume RUN={path.parent.parent}`"
+                f"{path} cannot be written, {error.strerror or error}: the run ends here; make room; "
+                f"{way_on(path.parent)}"
             ) from error
 
 
 class SaveCheckpoints(Checkpoint):
-    """Save `step_<number>.ckpt` every so many steps, at the end, and where SIGTERM asks for an end.
+    """Save `step_<number>.ckpt` every so many steps, at the end, and where a signal asks for an end.
 
-    Weights that are no longer finite are not saved, nor are any while `StopDivergence` has its doubts (but at
-    the end): the last checkpoint is one to go on from.
+    Weights that are no longer finite are not saved, nor are any while a `Watch` has its doubts (but at the
+    end): the last checkpoint is one to go on from.
 
-    Clusters send SIGTERM before they take a machine away, `kill` does by default. The step is finished, all
-    processes save it together and end with status 143, as the shell has it for SIGTERM.
+    Clusters send SIGTERM before they take a machine away, `kill` does by default; SIGHUP comes where a
+    terminal closes, SIGINT of Ctrl-C. The step is finished, all processes save it together and end with
+    status 128 + the signal's number, as the shell has it. A second Ctrl-C ends at once.
 
     Args:
         folder: where to.
@@ -88,45 +108,46 @@ class SaveCheckpoints(Checkpoint):
         self.saved, self.due = None, False
 
     def on_train_start(self, trainer: Trainer, pl_module: Method) -> None:
-        """Put off SIGTERM to a step's end that all processes reach.
+        """Put off signals to a step's end that all processes reach.
 
         Lightning's own handler sends a message to the others from wherever the step is, while they may expect
         another one of it: they then wait for each other for ever.
         """
-        self.terminated = False
-        _on_sigterm(self._remember)
+        self.asked = 0
+        _on_end(self._remember)
 
-    def _remember(self, signum, frame) -> None:
-        self.terminated = True
+    def _remember(self, signum: int, frame) -> None:
+        if signum == signal.SIGINT:
+            if self.asked == signum:
+                raise KeyboardInterrupt
+            os.write(2, b"\nends after this step; Ctrl-C again: at once\n")  # print may be at work already
+        self.asked = signum
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
         self.due |= pl_module.step % self.every_n_steps == 0 and pl_module.step != trainer.max_steps
         if self.due and not _doubtful(trainer):
             self.save(trainer, pl_module)
             self.due = False
-        asked = trainer.world_size == 1 or pl_module.step % TOGETHER == 0
-        if asked and trainer.strategy.reduce_boolean_decision(self.terminated, all=False):
-            raise SIGTERMException(128 + signal.SIGTERM)
+        together = trainer.world_size == 1 or pl_module.step % TOGETHER == 0
+        if together and trainer.strategy.reduce_boolean_decision(self.asked > 0, all=False):
+            raise Asked(128 + (self.asked or signal.SIGTERM))  # where another process was asked
 
     def on_train_end(self, trainer: Trainer, pl_module: Method) -> None:
         self.save(trainer, pl_module)
-        _on_sigterm(signal.SIG_DFL)  # what is measured from here on can be measured anew
+        _on_end(None)  # what is measured from here on can be measured anew
 
     def on_exception(self, trainer: Trainer, pl_module: Method, exception: BaseException) -> None:
-        if isinstance(exception, SIGTERMException):
+        if isinstance(exception, Asked):
             if not _doubtful(trainer):
                 self.save(trainer, pl_module)
         elif not isinstance(exception, KeyboardInterrupt):
-            _on_sigterm(signal.SIG_DFL)  # nobody would hear of it any more
+            _on_end(None)  # nobody would hear of it any more
             return
-        if trainer.is_global_zero:
-            kept = last_step(self.folder)
-            told = (
-                "no checkpoint yet"
-                if kept is None
-                else f"go on from step {kept} with `make resume RUN={self.folder.parent}`"
-            )
-            print(f"\ninterrupted at step {pl_module.step}: {told}", file=sys.stderr)
+        told = f"interrupted at step {pl_module.step}: {way_on(self.folder)}"
+        if isinstance(exception, KeyboardInterrupt):
+            exception.args = (told,)  # the door says it
+        elif trainer.is_global_zero:
+            print(f"\n{told}", file=sys.stderr)
 
     def save(self, trainer: Trainer, method: Method) -> None:
         """Write the checkpoint whole or not at all, then delete those that are not kept.
@@ -138,8 +159,8 @@ class SaveCheckpoints(Checkpoint):
         method.calibrate()
         if broken := not_finite(method):
             raise InputError(
-                f"step {method.step} is not saved: {broken} is no longer finite; the checkpoints before it "
-                f"are whole: `make resume RUN={self.folder.parent}` with lower learning rates"
+                f"step {method.step} is not saved: {broken} is no longer finite; lower the learning rates; "
+                f"{way_on(self.folder, ' ARGS=…')}"
             )
         path = self.folder / f"step_{method.step:09d}.ckpt"
         trainer.save_checkpoint(path)
@@ -153,8 +174,8 @@ class SaveCheckpoints(Checkpoint):
 
 
 def _doubtful(trainer: Trainer) -> bool:
-    """Whether a callback that watches the training is about to find that it has diverged."""
-    return any(getattr(callback, "suspicious", False) for callback in trainer.callbacks)
+    """Whether one that watches the training is about to find that it has diverged."""
+    return any(callback.suspicious for callback in trainer.callbacks if isinstance(callback, Watch))
 
 
 def not_finite(method: Method) -> str | None:
@@ -169,12 +190,18 @@ def not_finite(method: Method) -> str | None:
     return next(name for name, total in zip(weights, sums.tolist(), strict=True) if total != 0)
 
 
-def last_step(folder: Path) -> str | None:
-    """The step of the last checkpoint in a folder; None if there is none."""
-    there = sorted(folder.glob("step_*.ckpt"))
-    return there[-1].stem.removeprefix("step_").lstrip("0") if there else None
+def way_on(folder: Path | None, arguments: str = "") -> str:
+    """How to go on from what is saved in a folder of checkpoints, if anything is."""
+    there = sorted(folder.glob("step_*.ckpt")) if folder else []
+    if not there:
+        return "no checkpoint was saved before"
+    step = int(there[-1].stem.removeprefix("step_"))
+    return f"step {step} is kept: go on with `make resume RUN={folder.parent}{arguments}`"
 
 
-def _on_sigterm(handler: Callable | signal.Handlers) -> None:
+def _on_end(handler: Callable | None) -> None:
+    """Let signals that ask for an end be heard by this; None: by the system. What is ignored stays so."""
     if threading.current_thread() is threading.main_thread():  # no other may choose
-        signal.signal(signal.SIGTERM, handler)
+        for number, system in ENDS.items():
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                signal.signal(number, handler or system)

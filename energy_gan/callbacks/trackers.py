@@ -5,8 +5,10 @@ histograms and pictures by the two methods of `Tracker`. `PANELS` is what a dash
 """
 
 import os
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
+from energy_gan.errors import InputError
 from energy_gan.reports.numbers import layout
 
 BINS = 64
@@ -117,13 +120,15 @@ class TensorBoard(TensorBoardLogger, Tracker):
     def __init__(self, run_dir: str):
         super().__init__(save_dir=run_dir, name=None, version="tensorboard", default_hp_metric=False)
         self.names: set[str] = set()
+        threading.excepthook = _but_tensorboard_s
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        super().log_metrics(metrics, step)
-        if not metrics.keys() <= self.names:
-            self.names |= metrics.keys()
-            self.experiment.add_custom_scalars(layout(self.names))
+        with self._on_disk():
+            super().log_metrics(metrics, step)
+            if not metrics.keys() <= self.names:
+                self.names |= metrics.keys()
+                self.experiment.add_custom_scalars(layout(self.names))
 
     @rank_zero_only
     def log_histograms(self, histograms: Mapping[str, Histogram], step: int) -> None:
@@ -146,6 +151,33 @@ class TensorBoard(TensorBoardLogger, Tracker):
         for name, (figure, _) in pictures.items():
             self.experiment.add_figure(name, figure, step)
 
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the file; where the run has failed, what failed says more than that."""
+        with self._on_disk() if status == "success" else suppress(OSError):
+            super().finalize(status)
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """TensorBoard writes in a thread, and only says at the next number that it could not."""
+        try:
+            yield
+        except (OSError, ValueError) as error:  # Lightning makes the second of the first
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            file = max(Path(self.log_dir).glob("events*"), default=Path(self.log_dir))
+            raise InputError(
+                f"{file} cannot be written, {cause.strerror or cause}: make room, or give "
+                "logger.tensorboard=null"
+            ) from error
+
     def go_on(self, step: int) -> None:
         """Have TensorBoard forget what it was told at this step and later."""
         self._kwargs["purge_step"] = step
+
+
+def _but_tensorboard_s(failed: threading.ExceptHookArgs) -> None:
+    """A traceback of threads that fail, but for TensorBoard's writer: `TensorBoard` says it in one line."""
+    if not type(failed.thread).__module__.startswith("tensorboard."):
+        threading.__excepthook__(failed)

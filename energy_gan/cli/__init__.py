@@ -1,6 +1,7 @@
 """The doors. What they share: a user's mistake is one line on standard error and exit status 2."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +34,9 @@ class Parser(argparse.ArgumentParser):
 
 def door(main: Callable[[], Any]) -> None:
     """Run a door's main function; print a user's mistake, or the system's refusal, as one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # where the terminal has no ‖ or ε, the rest is shown
+            stream.reconfigure(errors="replace")
     try:
         main()
     except InputError as error:
@@ -41,8 +45,8 @@ def door(main: Callable[[], Any]) -> None:
         if error.strerror is None:
             raise
         sys.exit(_fail(f"{error.filename or ''}: {error.strerror}"))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr, flush=True)
         os._exit(130)
 
 

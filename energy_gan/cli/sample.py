@@ -10,8 +10,8 @@ With `--sampler mala` chains first walk in the generator's latent space towards 
 """
 
 import argparse
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,12 +126,12 @@ def write_pictures(folder: Path, blocks: Iterable["Tensor"], n: int) -> None:
     from energy_gan.data.images import viewable
 
     width = max(5, len(str(n - 1)))
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+    temporary.mkdir()
     try:
         images: Iterator[Tensor] = (image for block in blocks for image in viewable(block).clamp(0, 1))
         for number, image in enumerate(images):
             save_image(image, temporary / f"{number:0{width}d}.png")
-        temporary.chmod(0o755)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

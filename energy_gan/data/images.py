@@ -213,6 +213,11 @@ def _in_mode(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("it holds numbers of more than 16 bits")
+        if 0 < values.max() < 4096:
+            raise ValueError(
+                f"its 16-bit numbers end at {values.max()}, as those of 12 bits do, and it would be nearly "
+                "black: scale them to 0 to 65535"
+            )
         image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

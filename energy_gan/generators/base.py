@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from energy_gan.errors import InputError
 from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise
 from energy_gan.generators.priors import Prior
-from energy_gan.nn import eagerly
+from energy_gan.nn import eagerly, widened
 from energy_gan.randomness import normal_rows, random_generator
 from energy_gan.shapes import Energies, Latents, Points, Scalar
 
@@ -78,7 +78,7 @@ class Generator(nn.Module):
 
     def moments(self, latent: Latents) -> tuple[Points, Scale | None]:
         """The mean G(z) of p(x | z) and the scale of its noise, None if there is no noise."""
-        output = self.network(latent)
+        output = widened(self.network(latent))
         return self.noise(output) if self.noise else (output, None)
 
     def forward(self, latent: Latents) -> Points:

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Draw
+from energy_gan.nn import full_precision
 
 
+@full_precision
 def log_mixture(x: Float[Tensor, "N *S"], draw: Draw) -> Float[Tensor, "N"]:
     """log q̂(x), differentiable in x and in everything that the draw was made from.
 

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from energy_gan.nn import Scheduled
+from energy_gan.nn import Scheduled, full_precision
 from energy_gan.shapes import Energies, Points
 
 Scale = Float[Tensor, "B K"] | Float[Tensor, "B D D"]  # standard deviations (K = 1 or D), or L itself
@@ -139,6 +139,7 @@ def add_noise(
     return (flat + noise).view_as(clean)
 
 
+@full_precision
 def noise_log_prob(x: Points, clean: Points, scale: Scale) -> Energies:
     """log p(x | z) = log N(x; G(z), L Lᵀ), pair by pair."""
     deviation = (x - clean).flatten(1)

@@ -35,7 +35,7 @@ Config = dict[str, Any]
 def options(group: str) -> dict[str, str]:
     """The configs of a group, each with the comment on its first line."""
     files = sorted(file for file in (CONF / group).glob("*.yaml") if not file.name.startswith("_"))
-    return {file.stem: file.read_text().split("\n")[0].lstrip("# ") for file in files}
+    return {file.stem: file.read_text(encoding="utf-8").split("\n")[0].lstrip("# ") for file in files}
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -126,7 +126,7 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     while cause is not None:
         if isinstance(cause, InputError):
             return str(cause)
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__  # OmegaConf raises from what it has copied
     text = str(error)
     if match := re.search(r"Could not find '(\w+)/(.+)'", text):
         group, name = match.groups()
@@ -187,7 +187,13 @@ def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
                 near = difflib.get_close_matches(key, list(_leaves(OmegaConf.to_container(config))), n=1)
                 hint = f", did you mean {near[0]}?" if near else ""
                 raise InputError(f"{override!r} changes no key of {run}/config.yaml{hint}")
-            OmegaConf.update(config, key, OmegaConf.create(f"v: {value}").v, force_add=True)
+            there, new = OmegaConf.select(config, key), OmegaConf.create(f"v: {value}").v
+            if isinstance(there, DictConfig) and new is not None and not isinstance(new, DictConfig):
+                raise InputError(
+                    f"{override} names another group of settings, and {run}/config.yaml keeps its own: give "
+                    f"its keys one by one, {key}.KEY=VALUE"
+                )
+            OmegaConf.update(config, key, new, force_add=True)
         return OmegaConf.to_container(config)
     except (OmegaConfBaseException, YAMLError, AttributeError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{run}/config.yaml cannot be read: {' '.join(str(error).split())}") from error

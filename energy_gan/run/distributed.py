@@ -120,6 +120,11 @@ class PlayersTogether(DDPStrategy):
             norm.process_group = group
 
 
+def lost(error: Exception) -> bool:
+    """Whether an error says that another process does not answer any more."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
 @torch.no_grad()
 def average(tensors: Sequence[Tensor]) -> None:
     """Each tensor becomes its mean over the processes; one message for all."""

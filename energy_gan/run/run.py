@@ -3,7 +3,6 @@
 import logging
 import os
 import secrets
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
 
+from energy_gan.callbacks.checkpoint import way_on
 from energy_gan.data.base import DataModule
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
@@ -26,7 +26,10 @@ from energy_gan.model import Model
 from energy_gan.run.build import REFUSALS, build, check, refusal
 from energy_gan.run.checkpoints import newest
 from energy_gan.run.compose import Config, compose
+from energy_gan.run.distributed import lost
 from energy_gan.system.files import held, write_text
+
+PRECISIONS = ("32-true", "bf16-mixed", "32", "bf16")  # the last two are Lightning's short names
 
 
 class Run:
@@ -53,7 +56,8 @@ class Run:
             torch.set_num_threads(config["threads"])
         # Adam's averages of a dead unit shrink below 1e-38 and stay there, where a CPU is many times slower
         torch.set_flush_denormal(True)
-        self._make_trainer()
+        self.callbacks = {k: c for k, c in build(config["callbacks"], "callbacks").items() if c}
+        self.trainer = self._trainer()
         self.data: DataModule = data or build(config["data"], "data")
         self.data.setup()
         self._check_shares()
@@ -61,10 +65,6 @@ class Run:
         self._use_the_device_well()
         if "checkpoint" in self.callbacks:
             self.callbacks["checkpoint"].check_room(self.method, "average" in self.callbacks)
-
-    def _make_trainer(self) -> None:
-        self.callbacks = {k: c for k, c in build(self.config["callbacks"], "callbacks").items() if c}
-        self.trainer = self._trainer()
 
     def _make_method(self) -> None:
         torch.manual_seed(self.config["seed"])  # the networks' first weights
@@ -84,9 +84,12 @@ class Run:
         steps = self.config["trainer"].get("max_steps")
         if steps is None or steps < 1:
             raise InputError(f"trainer.max_steps={steps} trains nothing: give at least 1")
-        precision = str(self.config["trainer"].get("precision"))
-        if precision.startswith("16"):  # scaled gradients, which the players' optimizers would not unscale
-            raise InputError(f"trainer.precision={precision} is not supported: give bf16-mixed or 32-true")
+        precision = self.config["trainer"].get("precision") or 32
+        # 16: scaled gradients, which the players' optimizers would not unscale; …-true: weights that are
+        # changed under these optimizers, beside draws and data of float32
+        if str(precision) not in PRECISIONS:
+            known = " or ".join(PRECISIONS[:2])
+            raise InputError(f"trainer.precision={precision} is not supported: give {known}")
         loggers = [logger for logger in build(self.config["logger"], "logger").values() if logger]
         make = build({**self.config["trainer"], "_partial_": True}, "trainer")
         try:
@@ -179,43 +182,24 @@ class Run:
                 logger.go_on(step)
 
     def _train(self, ckpt_path: Path | None = None, weights_only: bool | None = None) -> None:
-        """`Trainer.fit`, again and again where a divergence is returned from.
-
-        What fails because the weights are no longer finite is told as that.
-        """
+        """`Trainer.fit`; what fails because the weights are no longer finite is told as that."""
         with self._alone():
-            while True:
-                try:
-                    self.trainer.fit(self.method, self.data, ckpt_path=ckpt_path, weights_only=weights_only)
-                    return
-                except Exception as error:
-                    divergence = self.callbacks.get("divergence")
-                    if divergence is None or not divergence.found:
-                        raise
-                    if not self._may_return():
-                        raise InputError(divergence.found) from error
-                ckpt_path, weights_only = self._back(), True
-
-    def _may_return(self) -> bool:
-        divergence = self.callbacks["divergence"]
-        if "checkpoint" not in self.callbacks or len(divergence.past(self.folder)) >= divergence.returns:
-            return False
-        return self._saved() or not self.parts  # the first weights of one's own parts are gone
-
-    def _saved(self) -> bool:
-        return any((self.folder / "checkpoints").glob("step_*.ckpt"))
-
-    def _back(self) -> Path | None:
-        """Make all anew, as a run that was killed is taken up; the checkpoint to go on from, if any."""
-        path, checkpoint = newest(self.folder) if self._saved() else (None, {"global_step": 0})
-        step = checkpoint["global_step"]
-        told = self.callbacks["divergence"].go_back(self.folder, step)
-        print(f"\n{told}", file=sys.stderr, flush=True)  # below the progress bar
-        self._make_trainer()
-        self._make_method()
-        self.method.train()
-        self._tell_loggers(step)
-        return path
+            try:
+                self.trainer.fit(self.method, self.data, ckpt_path=ckpt_path, weights_only=weights_only)
+            except Exception as error:
+                divergence = self.callbacks.get("divergence")
+                if divergence is not None and divergence.found:
+                    raise InputError(divergence.found) from error
+                if self.trainer.world_size > 1 and lost(error):
+                    kept = way_on(self.folder / "checkpoints")
+                    raise InputError(
+                        f"another process of this run has ended, and so does this; {kept}"
+                    ) from error
+                raise
+            except SystemExit as end:  # Lightning makes one of status 1 out of Ctrl-C
+                if isinstance(end.__context__, KeyboardInterrupt):
+                    raise end.__context__ from None
+                raise
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

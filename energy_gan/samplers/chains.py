@@ -72,7 +72,7 @@ class Chains:
             state, info = self.kernel.step(energy, state, step_size, rng)
             if self.target is not None:
                 rate = self.rate / (1 + k / self.settling)
-                step_size = adapt(step_size, float(info.acceptance.mean()), self.target, rate)
+                step_size = adapt(step_size, acceptance_rate(state, info), self.target, rate)
             yield Step(state, info, step_size)
 
     def run(
@@ -96,7 +96,13 @@ class Chains:
 
 def adapt(step_size: float, acceptance: float, target: float = 0.7, rate: float = 0.5) -> float:
     """log ε ← log ε + rate · (acceptance − target): larger steps where too many are accepted."""
-    return step_size * math.exp(rate * (acceptance - target))
+    return step_size if math.isnan(acceptance) else step_size * math.exp(rate * (acceptance - target))
+
+
+def acceptance_rate(state: State, info: Info) -> float:
+    """The mean over the chains where E is finite: others accept no step, however small. nan if none is."""
+    finite = state.energy.isfinite()
+    return float((info.acceptance if finite.all() else info.acceptance[finite]).mean())
 
 
 def tune(kernel: Kernel, energy: Energy, x: Points, rng: torch.Generator | None = None) -> float:

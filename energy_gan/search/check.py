@@ -83,6 +83,14 @@ def check_metric(sweep: Sweep, config: Config, here: bool = True) -> None:
             f"metric {name} is measured at the end of a run only, early_terminate needs one of "
             f"{', '.join(sorted(logged.during))}"
         )
+    least, steps = sweep.spec["early_terminate"].get("min_iter", 0), config["trainer"]["max_steps"]
+    every = config["callbacks"]["report"]["every_n_steps"] if name.startswith("val/") else steps
+    if name.startswith("val/") and least >= (measurements := -(-steps // every)):
+        raise InputError(
+            f"early_terminate.min_iter={least} ends no trial early: one of trainer.max_steps={steps} is "
+            f"measured {measurements} times, the last time at its end; give less, or a smaller "
+            "callbacks.report.every_n_steps"
+        )
     if not here:  # W&B's server has the curves
         return
     if name.startswith("train/"):  # of a trial that has ended measurements stay, and hyperband counts points

@@ -2,8 +2,8 @@
 
 import fcntl
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +18,10 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     A process that is killed in between leaves `.STEM.xxxx.SUFFIX` behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.parent / f".{path.stem}.{secrets.token_hex(4)}{path.suffix}"
+    temporary.touch(exist_ok=False)  # with the rights that the user's umask leaves
     try:
         write(temporary)
-        temporary.chmod(0o644)
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)  # the new name as well
@@ -33,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """The text as the whole of a file."""
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def room(path: Path) -> int:

@@ -69,7 +69,7 @@ def _write_array(file: Path, blocks: Iterable[np.ndarray], shape: Sequence[int])
 
 
 def _write_csv(file: Path, frames: Iterable["pd.DataFrame"]) -> None:
-    with file.open("w", newline="") as stream:
+    with file.open("w", newline="", encoding="utf-8") as stream:
         for number, frame in enumerate(frames):
             frame.to_csv(stream, index=False, header=number == 0)
 

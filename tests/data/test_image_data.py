@@ -815,3 +815,16 @@ def test_sources_in_memory_are_known_by_content():
     one = ArraySource("x", "train", x).describe()
     x[3, 0, 0, 0] = 1
     assert ArraySource("x", "train", x).describe() != one
+
+
+@pytest.mark.parametrize(("greatest", "grey"), [(4095, None), (255, None), (4096, 16), (65535, 255), (0, 0)])
+def test_twelve_bits_in_a_picture_of_sixteen_are_not_taken_for_darkness(tmp_path, greatest, grey):
+    file = tmp_path / "deep.png"
+    Image.fromarray(np.full((8, 8), greatest, np.uint16)).save(file)
+    if grey is not None:
+        assert (read_image(file, (1, 8, 8), "centre") == grey).all()
+        return
+    with pytest.raises(
+        ValueError, match=f"its 16-bit numbers end at {greatest}, .* scale them to 0 to 65535"
+    ):
+        read_image(file, (1, 8, 8), "centre")

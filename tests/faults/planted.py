@@ -88,9 +88,17 @@ NOT_FINITE = {
 
 CHAINED = [*RUNS["aligned_chains"], "method.negatives.target=null"]
 FINITE = {
-    "the energy's scale": (RUNS["kim_bengio"], _louder, "the mean energy of the .* runs away"),
-    "a generator of one point": (RUNS["kim_bengio"], _silent, "spread of the generator's samples is that of"),
-    "chains that never move": (CHAINED, _leaping, "acceptance rate is zero"),
+    "the energy's scale": (
+        RUNS["kim_bengio"],
+        _louder,
+        "the mean energy of the .* runs away, .*, since step",
+    ),
+    "a generator of one point": (
+        RUNS["kim_bengio"],
+        _silent,
+        "spread of the generator's samples is that of a single point, since step",
+    ),
+    "chains that never move": (CHAINED, _leaping, "the acceptance rate of the chains is zero, since step"),
 }
 
 

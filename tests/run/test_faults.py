@@ -14,7 +14,6 @@ from faults import damage, kills, overrides, pictures, planted
 from faults.common import same, training
 from omegaconf import OmegaConf
 
-from energy_gan.callbacks.divergence import StopDivergence
 from energy_gan.errors import InputError
 from energy_gan.run.checkpoints import load, newest
 from energy_gan.run.compose import compose, read_config
@@ -213,53 +212,7 @@ def test_two_processes_never_train_in_one_folder(open_door, trained):
     assert open_door("resume", "run")[0] == 0
 
 
-# --- divergence --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["kim_bengio", "aligned_chains"])
-def test_looking_changes_nothing(name):
-    """A run with it is the run without, bit for bit."""
-    weights = []
-    for more in ([], ["callbacks.divergence=null"]):
-        run = planted.started(
-            planted.RUNS[name],
-            f"run{len(weights)}",
-            "trainer.log_every_n_steps=5",
-            "trainer.max_steps=20",
-            *more,
-        )
-        run.create()
-        run.fit()
-        weights.append(run.method.state_dict())
-    assert same(*weights)
-
-
-def test_between_the_looks_nothing_is_computed(monkeypatch):
-    looks = []
-    monkeypatch.setattr(StopDivergence, "look", lambda self, method, logged, step, points: looks.append(step))
-    monkeypatch.setattr("energy_gan.callbacks.divergence.not_finite", lambda method: looks.append("weights"))
-    run = planted.started(
-        planted.RUNS["kim_bengio"], "run", "trainer.max_steps=70", "callbacks.checkpoint=null"
-    )
-    run.create()
-    run.fit()
-    assert looks == [0, 25, 50, "weights"], "after steps 1, 26 and 51 of 70, and the weights at the end"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"every_n_steps": 0}, "every_n_steps and patience must be at least 1, got 0 and 20"),
-        ({"patience": 0}, "every_n_steps and patience must be at least 1, got 25 and 0"),
-        ({"runaway": 1.0}, "runaway must be greater than 1, got 1.0"),
-        ({"collapsed": 1.0}, "collapsed must be at least 0 and less than 1, got 1.0"),
-        ({"returns": -1}, "returns must be at least 0 and factor between 0 and 1, got -1 and 0.5"),
-        ({"factor": 1.0}, "returns must be at least 0 and factor between 0 and 1, got 0 and 1.0"),
-    ],
-)
-def test_impossible_settings_are_refused_at_construction(settings, message):
-    with pytest.raises(ValueError, match=message):
-        StopDivergence(**settings)
+# --- parts ------------------------------------------------------------------------------------------------
 
 
 def test_layers_of_no_size_are_one_line_without_torch_s_warning():

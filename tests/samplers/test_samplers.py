@@ -209,3 +209,17 @@ def test_chains_may_have_step_sizes_of_their_own():
 def test_impossible_settings_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_chains_where_the_energy_is_nan_do_not_shrink_the_step_of_the_others():
+    """Half of the plane has no energy: with 99 of 100 chains there the step is that of the one that moves."""
+
+    def halved(x):
+        return torch.where(x[:, 0] > 50, torch.nan, 0.5 * x.square().sum(1))
+
+    good = torch.zeros(1, 2).repeat(100, 1)
+    bad = torch.cat([good[:10], good + 100.0])
+    step = Chains(MALA(), 200, 1e-3, target=0.7).run(halved, bad, torch.Generator().manual_seed(0)).step_size
+    assert 0.1 < step < 10
+    lost = tune(MALA(), halved, good + 100.0, torch.Generator().manual_seed(0))
+    assert lost == 1e-3, "where no chain can tell it stays as it was"

@@ -675,3 +675,14 @@ def test_silence_is_counted_from_the_last_answer(monkeypatch):
     with pytest.raises(SystemExit):
         silence.emit(complaint)
     assert silence.ended
+
+
+@pytest.mark.parametrize("least", [4, 50])
+def test_a_rule_that_never_ends_a_trial_is_refused(least):
+    """A trial of 2,000 steps is measured at 500, 1,000, 1,500 and at its end, when it is over anyway."""
+    rule = {"type": "hyperband", "min_iter": least}
+    many = ["trainer.max_steps=2000", "callbacks.report.every_n_steps=500"]
+    sweep = read(written(early_terminate=rule)).with_overrides(many)
+    with pytest.raises(InputError, match=rf"min_iter={least} ends no trial .*=2000 is measured 4 times"):
+        check_all(sweep)
+    check_all(read(written(early_terminate=rule | {"min_iter": 3})).with_overrides(many))

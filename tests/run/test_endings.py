@@ -1,0 +1,177 @@
+"""However a run ends, its status is the shell's, one line says what is kept, and that is whole."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+import torch
+from faults.common import FEW, QUICK, imported, in_child, open_door, same, training
+from lightning import Callback, Trainer
+
+from energy_gan.callbacks.checkpoint import SaveCheckpoints
+from energy_gan.cli import door
+from energy_gan.methods.base import Method
+from energy_gan.run.run import Run
+from energy_gan.system.files import write_text
+
+GIVEN = ["data=eight_gaussians", "method=kim_bengio", *FEW, *QUICK, "trainer.max_steps=20"]
+
+
+class Send(Callback):
+    """Send this process signals at the beginning of step 9."""
+
+    def __init__(self, *signals):
+        self.signals = signals
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if pl_module.step == 9:
+            for number in self.signals:
+                os.kill(os.getpid(), number)
+
+
+def sent(*signals, more=(), ignored=None):
+    """A training that gets these signals, in a process of its own."""
+
+    def work():
+        real = Run._trainer
+
+        def trainer(self):
+            made = real(self)
+            made.callbacks.insert(0, Send(*signals))
+            return made
+
+        Run._trainer = trainer
+        for number in (signal.SIGINT, signal.SIGHUP):
+            how = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, signal.SIG_IGN if number == ignored else how)
+        open_door("train", *GIVEN, "run_dir=run", *more)
+
+    imported(GIVEN)
+    return in_child(work)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    ended = in_child(lambda: open_door("train", *GIVEN, f"run_dir={folder}/run"))
+    assert ended.status == 0, ended.output
+    return training(folder / "run/checkpoints/step_000000020.ckpt")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_a_run_after_its_step_and_nothing_is_lost(number, undisturbed, open_door):
+    ended = sent(number)
+    assert ended.status == 128 + number
+    kept = "interrupted at step 10: step 10 is kept: go on with `make resume RUN=run`"
+    assert ended.output.strip().endswith(kept)
+    assert "Traceback" not in ended.output
+    assert open_door("resume", "run")[0] == 0
+    assert same(undisturbed, training(Path("run/checkpoints/step_000000020.ckpt")))
+
+
+def test_a_second_ctrl_c_ends_at_once_and_promises_nothing_that_is_not_there():
+    ended = sent(signal.SIGINT, signal.SIGINT)
+    assert ended.status == 130
+    assert ended.output.strip().splitlines()[-1] == "interrupted at step 9: no checkpoint was saved before"
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    """As SIGHUP under nohup."""
+    assert sent(signal.SIGHUP, ignored=signal.SIGHUP).status == 0
+    assert Path("run/checkpoints/step_000000020.ckpt").is_file()
+
+
+def test_ctrl_c_without_checkpoints_is_130_too():
+    ended = sent(signal.SIGINT, more=["callbacks.checkpoint=null"])
+    assert (ended.status, ended.output.strip().splitlines()[-1]) == (130, "interrupted")
+
+
+def test_while_the_end_is_measured_signals_do_what_they_always_do():
+    def work():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        saves = SaveCheckpoints("checkpoints")
+        saves.save = lambda trainer, method: None
+        trainer, method = MagicMock(spec=Trainer), MagicMock(spec=Method)
+        saves.on_train_start(trainer, method)
+        saves.on_train_end(trainer, method)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    assert in_child(work).status == -signal.SIGHUP
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_files_have_the_rights_that_the_umask_leaves(umask, mode):
+    before = os.umask(umask)
+    try:
+        write_text(Path("new/text.txt"), "σ")
+    finally:
+        os.umask(before)
+    assert Path("new/text.txt").stat().st_mode & 0o777 == mode
+    assert [path.name for path in Path("new").iterdir()] == ["text.txt"]
+
+
+def test_a_terminal_without_greek_gets_the_rest(tmp_path):
+    def work():
+        sys.stdout = Path("out.txt").open("w", encoding="ascii")  # noqa: SIM115
+        door(lambda: print("σ of ‖x‖"))
+        sys.stdout.close()
+
+    assert in_child(work).status == 0
+    assert Path("out.txt").read_text() == "? of ?x?\n"
+
+
+def test_tensorboard_s_full_disk_is_one_line_that_names_the_file():
+    import resource
+
+    class Full(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if pl_module.step == 9:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+
+    def work():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        real = Run._trainer
+
+        def trainer(self):
+            made = real(self)
+            made.callbacks.insert(0, Full())
+            return made
+
+        Run._trainer = trainer
+        board = "logger.tensorboard={_target_: energy_gan.callbacks.trackers.TensorBoard, run_dir: run}"
+        more = ["trainer.log_every_n_steps=1", "trainer.max_steps=2000", board]
+        open_door("train", *GIVEN, *more, "run_dir=run")
+
+    imported(GIVEN)
+    ended = in_child(work)
+    (line,) = [line for line in ended.output.splitlines() if line.strip()]
+    assert ended.status == 2
+    assert line.startswith("error: run/tensorboard/events.")
+    assert line.endswith("cannot be written, File too large: make room, or give logger.tensorboard=null")
+
+
+@pytest.mark.parametrize("given", ["trainer=cpu", "method=aligned"])
+def test_a_group_is_no_setting_of_a_run_that_is_there(open_door, given):
+    write_text(
+        Path("run/config.yaml"),
+        "run_dir: run\ncallbacks: {}\nlogger: {}\ntrainer: {max_steps: 20}\nmethod: {a: 1}\n",
+    )
+    Path("run/checkpoints").mkdir()
+    torch.save({}, "run/checkpoints/step_000000010.ckpt")
+    status, _, errors = open_door("resume", "run", given, "trainer.max_steps=30")
+    name = given.partition("=")[0]
+    assert status == 2
+    assert errors == (
+        f"error: {given} names another group of settings, and run/config.yaml keeps its own: give its keys "
+        f"one by one, {name}.KEY=VALUE\n"
+    )
+
+
+def test_a_missing_table_is_named(open_door):
+    status, _, errors = open_door("train", "data=points", "data.path=missing.csv", "run_dir=run")
+    assert status == 2
+    assert errors.startswith("error: missing.csv does not exist (looked in ")
+    assert "interpolation" not in errors
