@@ -23,8 +23,8 @@ SMALL, UNRESOLVED = 100.0, 1e9  # below, nothing runs away; above, float32 knows
 ENERGY, RATE = "the mean energy of the", "the acceptance rate of the"  # … of what follows
 SPREAD = "the spread of the generator's samples"
 MENDS = (
-    (ENERGY, "raise", "penalty[._]weight|weight_decay"),
-    (SPREAD, "raise", "entropy[._]weight"),
+    (ENERGY, "raise", r"penalty\.weight|weight_decay"),
+    (SPREAD, "raise", r"entropy\.weight"),
     (RATE, "lower", "step_size"),
 )
 

@@ -301,9 +301,12 @@ def test_mirrors():
 class Trained(Method):
     """Nothing but its parts."""
 
+    def training_step(self, batch, batch_idx):
+        """It learns nothing."""
+
     @property
     def learned(self):
-        return Learned(self.energy, self.energy, self.generator)
+        return Learned(self.energy, generator=self.generator)
 
 
 def tiny_model(generator):
