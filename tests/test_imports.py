@@ -18,7 +18,8 @@ SEES = {
     "metrics": GROUND | {"samplers", "metrics"},
 }
 below = set(NETWORKS)
-for floor in (["inference"], ["negatives"], ["generator_terms"], ["methods"], ["model"], ["reports", "run"]):
+FLOORS = "inference | negatives | generator_terms | methods | model | reports run | detection"
+for floor in map(str.split, FLOORS.split("|")):
     if "model" not in floor and below & {"model"}:
         below |= {"data", "metrics"}
     SEES |= {room: below | set(floor) for room in floor}

@@ -31,6 +31,7 @@ import yaml
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import split_trust
+from energy_gan.run.take_up import going_on
 from energy_gan.search.file import Sweep, engine, plain
 from energy_gan.system.files import held, write_text
 
@@ -94,7 +95,7 @@ class Search:
         with held(self.folder, f"another process works in {self.folder}: wait for it, or give FOLDER=…"):
             self._same_sweep()
             self.trials = self._read()
-            for trial in self._in("running"):
+            for trial in self.in_state("running"):
                 _wait_for(self._log(trial))
             yield
 
@@ -134,7 +135,7 @@ class Search:
         taken = (re.match(r"trial_(\d+)", path.name) for path in self.folder.glob("trial_*"))
         return max((int(found[1]) for found in taken if found), default=0) + 1
 
-    def _in(self, *states: State) -> list[Trial]:
+    def in_state(self, *states: State) -> list[Trial]:
         return [trial for trial in self.trials if trial.state in states]
 
     # ---- running
@@ -145,7 +146,7 @@ class Search:
         Raises:
             InputError: the first few have all failed.
         """
-        waiting, more = self._in("running"), True
+        waiting, more = self.in_state("running"), True
         try:
             while True:
                 while len(self.running) < jobs and (waiting or more):
@@ -209,15 +210,11 @@ class Search:
             )
 
     def _command(self, trial: Trial, run: Path) -> list[str]:
-        """Train; go on if it was cut; measure only if it was cut after the last step."""
-        doors = [sys.executable, "-m"]
+        """Train, or go on if it was cut."""
         if (run / "metrics.json").is_file():
             return [sys.executable, "-c", ""]  # ended while nobody looked
-        if checkpoints := sorted(run.glob("checkpoints/step_*.ckpt")):
-            step = int(checkpoints[-1].stem.removeprefix("step_"))
-            steps = yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"]
-            trust = [f"trust=[{name}]" for name in split_trust(self.sweep.overrides)[1]]  # is in no config
-            return [*doors, f"energy_gan.cli.{'resume' if step < steps else 'evaluate'}", str(run), *trust]
+        if words := going_on(run, split_trust(self.sweep.overrides)[1]):
+            return [sys.executable, "-m", *words]
         shutil.rmtree(run, ignore_errors=True)  # of a trial that saved nothing before it was cut
         command = self.sweep.command(sys.executable, trial.values)
         return [*command, f"run_dir='{run}'", "callbacks.progress.refresh_rate=0"]
@@ -244,8 +241,8 @@ class Search:
         self._keep(trial)
 
     def _give_up_if_hopeless(self) -> None:
-        failed = self._in("failed")
-        if len(failed) >= HOPELESS and not self._in("finished", "stopped"):
+        failed = self.in_state("failed")
+        if len(failed) >= HOPELESS and not self.in_state("finished", "stopped"):
             raise InputError(
                 f"the first {len(failed)} trials failed, the last with: {last_line(self._log(failed[-1]))}; "
                 f"their logs are {self.folder}/trial_*.log, remove the folder to begin anew"
@@ -265,7 +262,7 @@ class Search:
         if "early_terminate" not in self.sweep.spec or time.monotonic() < self._looked + LOOK:
             return
         self._looked = time.monotonic()
-        curves = {trial.number: trial.history for trial in self._in("finished", "stopped")}
+        curves = {trial.number: trial.history for trial in self.in_state("finished", "stopped")}
         steps = {}
         for number in self.running:
             steps[number], curves[number] = self._curve(self._numbered(number))

@@ -18,11 +18,11 @@ AIMS = ("MEG", "LEBM")
 HEAD = """\
 # Anomaly detection: MNIST with a digit held out
 
-Made by `make anomaly-images ARGS='--methods {methods} --seeds {seeds}'`. All 70,000 images are pooled; four
-fifths of those of the nine other digits are trained on, the rest of them and the digit left out are the
-test. Shown is the average precision, the area under the precision-recall curve as a sum (the published code
-takes trapezia, a little more), mean ± standard deviation over the seeds, after the last step. A detector
-that knows nothing reaches the base rate, the share of anomalies, which stands in brackets.
+Made by `make study STUDY=held_out_digit ARGS='--methods {methods} --seeds {seeds}'`. All 70,000 images are
+pooled; four fifths of those of the nine other digits are trained on, the rest of them and the digit left
+out are the test. Shown is the average precision, the area under the precision-recall curve as a sum (the
+published code takes trapezia, a little more), mean ± standard deviation over the seeds, after the last
+step. A detector that knows nothing reaches the base rate, the share of anomalies, which stands in brackets.
 
 The two tests differ in how much of the digit left out they hold, and their numbers cannot be compared. The
 published VAE reaches 0.063 for digit 1, which with the whole digit no detector could (0.225 is the least at a

@@ -421,7 +421,7 @@ def test_mistakes_at_detect_are_one_line(open_door, tables):
         ([*train, "--score", "other.csv"], "has the columns a, c, the run was trained on a, b"),
         ([*train, "--score", "text.csv"], "row 1, column 'b' holds 'tcp', expected a number"),
         (["--train", "constant.csv", *score], "'b' is 1 in all 450 rows to train on"),
-        ([*train, "--score", "images"], "images is a folder and "),
+        ([*train, "--score", "images"], "is of rows and images is a folder"),
         ([*train, *score, "--out", "scores.npy"], "unknown ending"),
         ([*train, *score, "data=four_spin"], "cannot be given here"),
         ([*train, *score, "trainer.max_stps=5"], "not a key of the config"),
@@ -446,13 +446,13 @@ def trial(path, overrides):
 
 
 def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
-    monkeypatch.setattr("energy_gan.studies.kddcup.run_trial", trial)
+    monkeypatch.setattr("energy_gan.studies.study.run_trial", trial)
     root = Path(write_kdd(kdd_rows(400))).absolute()
     Path("docs").mkdir()
     settings = ["trainer.max_steps=2", "data.batch_size=64", "callbacks.progress.refresh_rate=0"]
     settings.append("callbacks.report=null")
     given = ["--methods", "kim_bengio", "--seeds", 0, 1, "--set", f"data.root={root}", *settings]
-    status, output, errors = open_door("anomaly", *given)
+    status, output, errors = open_door("study", "kddcup", *given)
     assert status == 0, errors
     page = Path("docs/anomaly.md").read_text()
     of_seeds = [
@@ -468,12 +468,12 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
         assert ("±" in line) == (name not in DETERMINISTIC)
     assert page.splitlines()[-1] in output
     before = {p: p.stat().st_mtime_ns for p in Path("runs").rglob("*") if p.is_file()}
-    assert open_door("anomaly", *given)[0] == 0
+    assert open_door("study", "kddcup", *given)[0] == 0
     assert before == {p: p.stat().st_mtime_ns for p in Path("runs").rglob("*") if p.is_file()}
     assert Path("docs/anomaly.md").read_text() == page
 
     for other in ("data.ratio=0.1", "data.split_seed=1", "data.distinct=true"):
-        status, _, errors = open_door("anomaly", *given, other)
+        status, _, errors = open_door("study", "kddcup", *given, other)
         assert (status, errors.count("\n")) == (2, 1)
         assert "runs/anomaly holds trials of another test" in errors
     for other, said in (
@@ -484,7 +484,7 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
         ("method.penalty_weight=7.5", " and not 7.5: give another --folder"),
         ("data.scaling=min_max", "made with data.scaling=standard and not min_max"),
     ):
-        status, _, errors = open_door("anomaly", *given, other)
+        status, _, errors = open_door("study", "kddcup", *given, other)
         assert (status, errors.count("\n")) == (2, 1), errors
         assert said in errors
     assert Path("docs/anomaly.md").read_text() == page
@@ -494,7 +494,7 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
     Path("moved/test.json").write_text(json.dumps({k: facts[k] for k in ("ratio", "split_seed")}))
     given[given.index(f"data.root={root}")] = "data.root=elsewhere"
     shown = ["callbacks.progress.refresh_rate=7", "logger.tensorboard=null", "callbacks.checkpoint.keep=1"]
-    status, _, errors = open_door("anomaly", *given, *shown, "--folder", "moved")
+    status, _, errors = open_door("study", "kddcup", *given, *shown, "--folder", "moved")
     assert status == 0, errors
     assert Path("docs/anomaly.md").read_text() == page
     assert json.loads(Path("moved/test.json").read_text()) == facts, (
@@ -561,7 +561,7 @@ def test_averages_by_either_class_are_one_recipe():
     ("name", "arguments", "path", "overrides"),
     [
         (
-            "report",
+            "two_dimensions",
             ["--methods", "aligned", "--data", "rings", "--seeds", 3],
             "runs/report/aligned/rings/seed_3",
             ["data=rings", "method=aligned", "seed=3"],
@@ -574,16 +574,17 @@ def test_averages_by_either_class_are_one_recipe():
         ),
     ],
 )
-def test_reports_refuse_trials_of_other_settings(open_door, name, arguments, path, overrides):
+def test_studies_refuse_trials_of_other_settings(open_door, name, arguments, path, overrides):
     Path(path).mkdir(parents=True)
     config = compose([*overrides, "trainer.max_steps=5", f"run_dir={path}"])
     OmegaConf.save(config, Path(path, "config.yaml"))
     Path(path, "metrics.json").write_text('{"metrics": {}, "yardsticks": {}, "seconds": 1.0, "step": 5}')
-    status, _, errors = open_door(name, *arguments)
+    Path("docs/figures").mkdir(parents=True)
+    status, _, errors = open_door("study", name, *arguments)
     assert (status, errors.count("\n")) == (2, 1), errors
     assert f"{path} was made with trainer.max_steps=5 and not 1500" in errors
-    if name == "report":
-        assert open_door(name, *arguments, "--no-runs")[0] == 0, "what is there is shown"
+    if name == "two_dimensions":
+        assert open_door("study", name, *arguments, "--no-runs")[0] == 0, "what is there is shown"
         assert "| `aligned` |" in Path("docs/two_dimensions.md").read_text()
 
 
@@ -599,7 +600,7 @@ def test_mistakes_at_the_table_are_one_line(open_door):
             "no finished trial",
         ),
     ):
-        status, _, errors = open_door("anomaly", *arguments)
+        status, _, errors = open_door("study", "kddcup", *arguments)
         assert (status, errors.count("\n")) == (2, 1), (arguments, errors)
         assert said in errors
 
