@@ -7,7 +7,8 @@ from tqdm import tqdm
 from energy_gan.errors import InputError
 from energy_gan.search.file import Sweep, size_of_grid
 from energy_gan.search.results import report
-from energy_gan.search.trials import Search, Trial, best_first
+from energy_gan.search.trial import Trial, best_first
+from energy_gan.search.trials import Search
 
 
 def search_here(sweep: Sweep, folder: Path, n_trials: int | None, jobs: int) -> None:

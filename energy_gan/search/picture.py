@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from energy_gan.reports.drawing import ENERGY, GENERATOR, REFERENCE
 from energy_gan.search.file import Sweep, hyper_parameter, short_names
-from energy_gan.search.trials import Trial, best_first
+from energy_gan.search.trial import Trial, best_first
 
 COLUMNS = 4  # of the panels against one parameter
 PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6}  # behind numbers that lines cross

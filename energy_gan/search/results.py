@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from energy_gan.errors import InputError
 from energy_gan.search.file import Sweep, as_overrides, short_names
-from energy_gan.search.trials import Search, Trial, best_first
+from energy_gan.search.trial import Trial, best_first
+from energy_gan.search.trials import Search
 
 
 def report(search: Search) -> None:

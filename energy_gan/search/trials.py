@@ -11,7 +11,6 @@ that were cut from their last checkpoints.
 
 import fcntl
 import json
-import math
 import os
 import random
 import re
@@ -22,9 +21,9 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
@@ -33,39 +32,12 @@ from energy_gan.errors import InputError
 from energy_gan.run.compose import split_trust
 from energy_gan.run.take_up import going_on
 from energy_gan.search.file import Sweep, engine, plain
+from energy_gan.search.trial import State, Trial
 from energy_gan.system.files import held, write_text
 
 PATIENCE = 20.0  # seconds that a trial has to end when asked to
 LOOK = 3.0  # seconds between two looks at the curves of running trials
 HOPELESS = 3  # so many failures without a success end the sweep
-State = Literal["running", "finished", "stopped", "failed"]
-
-
-@dataclass
-class Trial:
-    """One trial: its number, the values it was given, what became of it.
-
-    Args:
-        metric: the last value; None if there is none.
-        step: that it was measured at.
-    """
-
-    number: int
-    values: dict[str, Any]
-    state: State = "running"
-    metric: float | None = None
-    step: int | None = None
-    seconds: float | None = None
-    history: list[float] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return f"trial_{self.number:03d}"
-
-    @property
-    def good(self) -> bool:
-        """Whether its metric is a number."""
-        return self.metric is not None and math.isfinite(self.metric)
 
 
 class Search:
@@ -294,12 +266,6 @@ class Search:
             return [], []
         rows = events.Scalars(self.sweep.metric)
         return [row.step for row in rows], [row.value for row in rows]
-
-
-def best_first(trials: Sequence[Trial], maximise: bool) -> list[Trial]:
-    """Those with a number as metric by it, the others after them."""
-    sign = -1 if maximise else 1
-    return sorted(trials, key=lambda t: (not t.good, sign * t.metric if t.good else t.number))
 
 
 def last_line(log: Path) -> str:

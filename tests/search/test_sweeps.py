@@ -27,7 +27,8 @@ from energy_gan.search.check import check_all, check_experiment
 from energy_gan.search.file import extremes, names, read, short_names
 from energy_gan.search.picture import picture
 from energy_gan.search.results import command_of
-from energy_gan.search.trials import Search, Trial
+from energy_gan.search.trial import Trial
+from energy_gan.search.trials import Search
 
 TRIAL = [
     "data=eight_gaussians", "data.density.std=0.2", "data.n_points=300", "data.n_held_out=300",
