@@ -11,7 +11,7 @@ from typing import Any
 from energy_gan.run.compose import split_trust
 from energy_gan.studies.anomalies import AnomalyStudy, Rows
 from energy_gan.studies.study import Trial
-from energy_gan.studies.trials import cell, check_test, read_numbers
+from energy_gan.studies.trials import cell, check_test, markdown, read_numbers
 
 DATA = "kddcup99"
 SHOWN = {
@@ -115,13 +115,12 @@ def head(data, methods) -> str:
 
 def table(rows: Rows) -> str:
     """A line for each score, then the published ones."""
-    lines = [f"| | {' | '.join(SHOWN.values())} | seeds | seconds |", "|---" * (len(SHOWN) + 3) + "|"]
+    lines = []
     for name, sets in rows.items():
         seeds = sets[""]
         cells = [cell([numbers[key] for numbers in seeds], digits=4) for key in SHOWN]
-        seconds = mean(numbers["seconds"] for numbers in seeds)
-        lines.append(f"| {name} | {' | '.join(cells)} | {len(seeds)} | {seconds:.0f} |")
+        lines.append([name, *cells, f"{len(seeds)}", f"{mean(n['seconds'] for n in seeds):.0f}"])
     for name, numbers in PUBLISHED.items():
         cells = [f"{value:.4f}" for value in numbers] + ["–"] * (len(SHOWN) - len(numbers))
-        lines.append(f"| {name}, as published | {' | '.join(cells)} | | |")
-    return "\n".join(lines)
+        lines.append([f"{name}, as published", *cells, "", ""])
+    return markdown(["", *SHOWN.values(), "seeds", "seconds"], lines)

@@ -11,6 +11,14 @@ from typing import NamedTuple
 
 from energy_gan.errors import InputError
 from energy_gan.studies.study import Study
+from energy_gan.studies.trials import markdown
+
+SHOWN = {
+    "kl": ("KL(data‖energy)", ".3f"),
+    "gaussian": ("of a Gaussian", ".2f"),
+    "auc": ("AUC data/generator", ".3f"),
+    "seconds": ("seconds", ".0f"),
+}
 
 
 class Size(NamedTuple):
@@ -48,13 +56,11 @@ class Scaling(Study):
 
     def write(self, rows: Mapping[Size, dict]) -> None:
         numbers = {size: row(report) for size, report in rows.items()}
-        print("| dimensions | points | KL(data‖energy) | of a Gaussian | AUC data/generator | seconds |")
-        print("|---" * 6 + "|")
-        for (dimension, points), r in numbers.items():
-            print(
-                f"| {dimension} | {points:,} | {r['kl']:.3f} | {r['gaussian']:.2f} | {r['auc']:.3f} | "
-                f"{r['seconds']:.0f} |"
-            )
+        cells = [
+            (f"{d}", f"{n:,}", *(f"{r[key]:{form}}" for key, (_, form) in SHOWN.items()))
+            for (d, n), r in numbers.items()
+        ]
+        print(markdown(["dimensions", "points", *(title for title, _ in SHOWN.values())], cells))
         draw(numbers, self.given.out)
 
 

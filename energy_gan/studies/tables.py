@@ -10,7 +10,7 @@ from statistics import mean
 
 from energy_gan.run.compose import options
 from energy_gan.studies.study import Study, Trial, check_known
-from energy_gan.studies.trials import cell
+from energy_gan.studies.trials import cell, markdown
 
 HELD_OUT = {  # never looked at while a recipe was chosen; drawn as tables and read through data=points
     "uneven_weights": "gaussians.UnevenWeights",
@@ -107,21 +107,16 @@ def shrink(picture: Path, out: Path) -> None:
 
 def section(study: Agreement | type[Agreement], data: str, reports: Mapping[Trial, dict]) -> str:
     """The table of one set."""
-    titles = " | ".join(title for title, _ in study.columns.values())
-    lines = [f"| | {titles} | seeds | steps | seconds |", "|---" * (len(study.columns) + 4) + "|"]
-    methods = dict.fromkeys(t.method for t in reports if t.data == data)
-    for method in methods:
-        rows = [r for t, r in sorted(reports.items()) if (t.method, t.data) == (method, data)]
-        cells = [
-            cell([r["metrics"].get(key) for r in rows], best) for key, (_, best) in study.columns.items()
-        ]
+    known = {trial: report for trial, report in sorted(reports.items()) if trial.data == data}
+    lines = []
+    for method in dict.fromkeys(t.method for t in reports if t.data == data):
+        rows = [r for t, r in known.items() if t.method == method]
+        cells = [cell([r["metrics"].get(k) for r in rows], best) for k, (_, best) in study.columns.items()]
         seconds = mean(r["seconds"] for r in rows)
-        lines.append(
-            f"| `{method}` | {' | '.join(cells)} | {len(rows)} | {rows[0]['step']} | {seconds:.0f} |"
-        )
-    yardsticks = [r["yardsticks"] for t, r in sorted(reports.items()) if t.data == data]
+        lines.append([f"`{method}`", *cells, f"{len(rows)}", f"{rows[0]['step']}", f"{seconds:.0f}"])
     for key, title in study.yardsticks.items():
-        rows = [y[key] for y in yardsticks if key in y]
-        cells = [cell([r.get(k) for r in rows[:1]], best) for k, (_, best) in study.columns.items()]
-        lines.append(f"| {title} | {' | '.join(cells)} | 1 | | |")
-    return "\n".join(lines)
+        first = next((r["yardsticks"][key] for r in known.values() if key in r["yardsticks"]), {})
+        cells = [cell([first.get(k)], best) for k, (_, best) in study.columns.items()]
+        lines.append([title, *cells, "1", "", ""])
+    titles = [title for title, _ in study.columns.values()]
+    return markdown(["", *titles, "seeds", "steps", "seconds"], lines)

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -105,3 +105,9 @@ def cell(values: Sequence[float | None], best: Callable | None = None, digits: i
     if best is None:
         return f"{text} ± {stdev(values):.{digits}f}"
     return f"{text} ({(max if best is min else min)(values):.{digits}f})"
+
+
+def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as the pages of docs/ have it."""
+    lines = ["".join(f"| {cell} " if cell else "| " for cell in row) + "|" for row in (titles, *rows)]
+    return "\n".join([lines[0], "|---" * len(titles) + "|", *lines[1:]])
