@@ -18,6 +18,7 @@ TRAIN :=
 SCORE :=
 RATE :=
 ARGS :=
+STUDY :=
 SWEEP :=
 SWEEP_ID :=
 GPUS :=
@@ -78,14 +79,6 @@ features: .venv/.made ## Train the classifier that measures images of a labelled
 detect: .venv/.made ## Find anomalies: TRAIN=normal.csv (a folder of images, or RUN=runs/…) SCORE=new.csv (a folder) RATE=0.01 OUT=scores.csv
 	@$(PY) -m energy_gan.cli.detect $(if $(TRAIN),--train $(TRAIN)) $(if $(RUN),--run $(RUN)) $(if $(SCORE),--score $(SCORE)) $(if $(RATE),--rate $(RATE)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
-.PHONY: anomaly
-anomaly: .venv/.made ## Anomalies of KDD Cup 99 over seeds, beside scikit-learn's detectors -> docs/anomaly.md
-	@$(PY) -m energy_gan.studies.kddcup $(ARGS)
-
-.PHONY: anomaly-images
-anomaly-images: .venv/.made ## MNIST with a digit held out, over digits and seeds -> docs/anomaly_mnist.md: ARGS='--methods … --digits … --steps …'
-	@$(PY) -m energy_gan.studies.held_out_digit $(ARGS)
-
 .PHONY: ood
 ood: .venv/.made ## Does the energy tell other images from its own? RUN=runs/… VERSUS='kmnist omniglot noise … FOLDER' OUT=(ood.json in the run)
 	@$(PY) -m energy_gan.cli.ood $(RUN) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT)) $(ARGS)
@@ -102,13 +95,9 @@ compare: .venv/.made ## A table and curves of several runs: RUNS='runs/… runs/
 draw: .venv/.made ## A table of points of a known law: DATA=thin_ridges N=1000 OUT=points.npy SEED=0
 	@$(PY) -m energy_gan.cli.draw data=$(DATA) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-.PHONY: report
-report: .venv/.made ## Every recipe on every set of the plane -> docs/two_dimensions.md: ARGS='--methods … --seeds …'
-	@$(PY) -m energy_gan.studies.tables $(ARGS)
-
-.PHONY: scaling
-scaling: .venv/.made ## How quality and time grow with points and dimensions -> docs/figures/scaling.png
-	@$(PY) -m energy_gan.studies.scaling $(ARGS)
+.PHONY: study
+study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, scaling, kddcup, held_out_digit) ARGS='--methods … --seeds …'
+	@$(PY) -m energy_gan.cli.study $(STUDY) $(ARGS)
 
 .PHONY: sweep
 sweep: .venv/.made ## Search over settings: SWEEP=two_spiral_entropy (a file in sweeps/) LOCAL=1 (no account needed) N_TRIALS= JOBS=2 FOLDER=

@@ -18,7 +18,8 @@ SEES = {
     "metrics": GROUND | {"samplers", "metrics"},
 }
 below = set(NETWORKS)
-for floor in (["inference"], ["negatives"], ["generator_terms"], ["methods"], ["model"], ["reports", "run"]):
+FLOORS = "inference | negatives | generator_terms | methods | model | reports run | detection"
+for floor in map(str.split, FLOORS.split("|")):
     if "model" not in floor and below & {"model"}:
         below |= {"data", "metrics"}
     SEES |= {room: below | {room} for room in floor}  # those of one floor do not see each other

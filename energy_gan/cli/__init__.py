@@ -1,17 +1,56 @@
-"""The doors. What they share: a user's mistake is one line on standard error and exit status 2."""
+"""The doors. What they share: their arguments, the run that they open, and what a user's mistake looks like.
+
+A mistake is one line on standard error and exit status 2.
+"""
 
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from energy_gan.errors import InputError
+
+if TYPE_CHECKING:
+    from energy_gan.model import Model
+    from energy_gan.samplers.base import Kernel
+
+KERNELS = ("langevin", "mala", "hmc")
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line, and which takes words before and after options."""
+
+    def __init__(self, name: str, description: str | None = None):
+        raw = argparse.RawDescriptionHelpFormatter
+        super().__init__(name, description=description, formatter_class=raw)
+
+    def takes_run(self, what: str = "the run's folder or a checkpoint of it") -> None:
+        """A run, and as `trust` the packages that it may build from."""
+        self.add_argument("run", metavar="RUN", type=Path, help=what)
+        said = "trust=[my_package], if the run needs classes of it"
+        self.add_argument("trust", nargs="*", default=[], help=said)
+
+    def takes_number(self, name: str, least: int, what: str, default: int | None = None) -> None:
+        """A whole number of at least so much."""
+
+        def number(word: str) -> int:
+            if int(word) < least:
+                raise argparse.ArgumentTypeError(f"must be at least {least}, got {word}")
+            return int(word)
+
+        number.__name__ = "int"  # which argparse tells of
+        self.add_argument(name, type=number, default=default, help=what)
+
+    def takes_seed(self, what: str = "(0)") -> None:
+        self.takes_number("--seed", 0, what, default=0)
+
+    def takes_out(self, default: str | None, what: str) -> None:
+        shown = f"{what} ({default})" if default else what
+        self.add_argument("--out", type=Path, default=default and Path(default), help=shown)
 
     def parse_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -24,12 +63,41 @@ class Parser(argparse.ArgumentParser):
         trusts = any(action.dest == "trust" for action in self._actions)
         trust = [word for word in words if trusts and word.startswith("trust=")]
         given = self.parse_intermixed_args([word for word in words if word not in trust], namespace)
-        if trust:
-            given.trust = [*given.trust, *trust]
+        if trusts:
+            from energy_gan.run.compose import only_trust
+
+            given.trust = only_trust([*given.trust, *trust])
         return given
 
     def error(self, message: str):
+        message = re.sub(r"^argument (\S+): (must be)", r"\1 \2", message)
         raise InputError(f"{message}; `python -m energy_gan.cli.{self.prog} --help` lists what it takes")
+
+
+def opened(run: Path, trust: Sequence[str] = (), needs: Sequence[str] = ()) -> "Model":
+    """The model of a run that offers what is needed: fields of `Learned`, or its kind of data.
+
+    Raises:
+        InputError: it does not, or the run cannot be read.
+    """
+    from energy_gan.run.checkpoints import load
+
+    model = load(run, trust)
+    if lacking := [name for name in needs if name not in {model.kind, *model.offers}]:
+        raise InputError(
+            f"RUN={run} was trained on {model.kind} and offers {' and '.join(sorted(model.offers))}, here it "
+            f"needs {' and '.join(lacking)}: give another run"
+        )
+    return model
+
+
+def kernel_of(name: str) -> "Kernel":
+    """The kernel of that name in `KERNELS`."""
+    from energy_gan.samplers.hmc import HMC
+    from energy_gan.samplers.langevin import Langevin
+    from energy_gan.samplers.mala import MALA
+
+    return {"langevin": Langevin, "mala": MALA, "hmc": HMC}[name]()
 
 
 def door(main: Callable[[], Any]) -> None:

@@ -10,7 +10,7 @@ from energy_gan.reports.tables import read_metrics, table
 
 
 def main() -> None:
-    parser = Parser("compare", description=__doc__)
+    parser = Parser("compare", __doc__)
     parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folders of finished runs")
     parser.add_argument("--out", type=Path, help="the picture, .png (runs/compare/<time>.png)")
     given = parser.parse_args()

@@ -19,7 +19,7 @@ IMAGES = 100  # of one name and run that TensorBoard keeps
 
 
 def main() -> None:
-    parser = Parser("dashboard", description=__doc__)
+    parser = Parser("dashboard", __doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="of the runs (runs)")
     parser.add_argument("--port", type=int, help="of TensorBoard (the first free one from 6006)")
     parser.add_argument("--online", action="store_true", help="a workspace and a report on W&B instead")
@@ -91,7 +91,7 @@ def publish(project: str) -> None:
     Raises:
         InputError: there is no key, no such project, or no answer.
     """
-    from energy_gan.cli.agent import reachable, require_key
+    from energy_gan.search.agent import reachable, require_key
 
     entity, _, name = project.rpartition("/")
     if not name or "/" in entity or project.startswith("/"):

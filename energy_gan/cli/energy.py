@@ -8,43 +8,39 @@ the run was trained on.
 """
 
 import argparse
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from energy_gan.cli import Parser, door
+from energy_gan.cli import Parser, door, opened
 from energy_gan.errors import InputError
-from energy_gan.run.compose import only_trust
 from energy_gan.system.tables import check_writable, write_frames, write_table
+
+if TYPE_CHECKING:
+    from energy_gan.model import Model
 
 
 def main() -> None:
-    parser = Parser("energy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder or a checkpoint of it")
-    parser.add_argument(
-        "--input", required=True, help="a table, .csv, .npy or .parquet; or a folder of images"
-    )
+    parser = Parser("energy", __doc__)
+    parser.takes_run()
+    said = "a table, .csv, .npy or .parquet; or a folder of images"
+    parser.add_argument("--input", required=True, help=said)
     parser.add_argument("--versus", help="a second table, to compare row by row")
-    parser.add_argument("--out", type=Path, default=Path("energies.csv"), help=".csv, .npy or .parquet")
-    parser.add_argument("trust", nargs="*", help="trust=[my_package], if the run needs classes of it")
+    parser.takes_out("energies.csv", ".csv, .npy or .parquet")
     given = parser.parse_args()
-    trust = only_trust(given.trust)
     check_writable(given.out)
-
-    from energy_gan.run.checkpoints import load
-
-    model = load(given.run, trust)
+    model = opened(given.run, given.trust, ["energy"])
     (score_images if model.kind == "images" else score_points)(model, given)
 
 
-def score_points(model, given: argparse.Namespace) -> None:
+def score_points(model: "Model", given: argparse.Namespace) -> None:
     """The energies of the rows of a table, and how much likelier they are than others."""
     import numpy as np
 
-    from energy_gan.data.table import in_order, read_table
+    from energy_gan.detection import read_new
 
-    x = in_order(given.input, *read_table(given.input, columns=model.dimension), model.columns)
+    x = read_new(given.run, given.input, model.columns)
     columns = {"energy": model.energy(x).numpy()}
     if given.versus:
-        y = in_order(given.versus, *read_table(given.versus, columns=model.dimension), model.columns)
+        y = read_new(given.run, given.versus, model.columns)
         if len(y) not in (1, len(x)):
             raise InputError(
                 f"{given.versus} has {len(y)} rows and {given.input} has {len(x)}: "
@@ -57,34 +53,22 @@ def score_points(model, given: argparse.Namespace) -> None:
     print(f"{', '.join(columns)} of {len(x)} rows -> {given.out}")
 
 
-def score_images(model, given: argparse.Namespace) -> None:
+def score_images(model: "Model", given: argparse.Namespace) -> None:
     """A table of the energies of all images below a folder."""
     import pandas as pd
 
-    from energy_gan.data.folder import folder_batches, warn_of
+    from energy_gan.data.folder import warn_of
+    from energy_gan.detection import read_new, score
 
-    root = Path(given.input)
-    if not root.is_dir():
-        raise InputError(
-            f"the run was trained on images and --input {root} is no folder: give a folder of images"
-        )
     if given.versus or given.out.suffix == ".npy":
         raise InputError(
             "of images there is a table, .csv or .parquet, without --versus: a row for each file"
         )
-    energies, bad = {}, []
-    for names, x in folder_batches(root, model.method.shape, crop_of(model), bad):
-        energies |= zip(names, model.energy(x).tolist(), strict=True)
-    frame = pd.DataFrame({"file": energies.keys(), "energy": energies.values()}).sort_values("energy")
+    scored = score(model, read_new(given.run, given.input, None))
+    frame = pd.DataFrame(scored.names | {"energy": scored.energies}).sort_values("energy")
     write_frames(given.out, [frame])
-    print(f"energies of {len(frame)} images of {root} -> {given.out}")
-    warn_of(bad)
-
-
-def crop_of(model) -> str:
-    """How images are cropped for a model: as its own; but a crop in pixels suits only its set."""
-    crop = model.method.hparams.get("data", {}).get("crop")
-    return crop if crop in ("centre", "none") else "centre"
+    print(f"energies of {len(frame)} images of {given.input} -> {given.out}")
+    warn_of(scored.unreadable)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    parser = Parser("evaluate", description=__doc__)
+    parser = Parser("evaluate", __doc__)
     parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. callbacks.report.seed=1")
     given = parser.parse_args()

@@ -7,11 +7,11 @@ Training a model does the same by itself the first time.
 
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
-from energy_gan.run.compose import split_trust
+from energy_gan.run.compose import compose, split_trust
 
 
 def main() -> None:
-    parser = Parser("features", description=__doc__)
+    parser = Parser("features", __doc__)
     parser.add_argument("overrides", metavar="data=NAME", nargs="+", help="of conf/data, and data.KEY=VALUE")
     parser.add_argument("--folder", default="data/features", help="where it is kept (data/features)")
     given = parser.parse_args()
@@ -19,23 +19,18 @@ def main() -> None:
     if not any(override.startswith("data=") for override in overrides):
         raise InputError(f"{' '.join(overrides)!r} names no data set: give data=NAME, as data=mnist")
 
-    from energy_gan.run.build import build, check
-    from energy_gan.run.compose import compose
+    from energy_gan.metrics.classifier import classifier_of, classifier_path
+    from energy_gan.run.build import build_data
 
     config = compose(overrides)
-    check({"data": config["data"]}, trust)
-    print(classifier_line(build(config["data"], "data"), config["name"].rpartition("/")[2], given.folder))
-
-
-def classifier_line(data, name: str, folder: str) -> str:
-    """Train or find the classifier of a data module; what was reached and where it is kept."""
-    from energy_gan.metrics.classifier import classifier_of, classifier_path
-
+    data, name = build_data(config["data"], trust), config["name"].rpartition("/")[2]
     data.prepare_data()
     data.setup()
-    network = classifier_of(data, name, folder)
-    right = f"{float(network.accuracy):.2%} of {len(data.held_out)} held-out images right"
-    return f"the classifier of {name} names {right} -> {classifier_path(name, folder)}"
+    right = float(classifier_of(data, name, given.folder).accuracy)
+    print(
+        f"the classifier of {name} names {right:.2%} of {len(data.held_out)} held-out images right -> "
+        f"{classifier_path(name, given.folder)}"
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from energy_gan.run.compose import split_trust
 
 
 def main() -> None:
-    parser = Parser("resume", description=__doc__)
+    parser = Parser("resume", __doc__)
     parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. trainer.max_steps=12000")
     given = parser.parse_args()

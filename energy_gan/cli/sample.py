@@ -10,59 +10,46 @@ With `--sampler mala` chains first walk in the generator's latent space towards 
 """
 
 import argparse
-import secrets
-import shutil
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from energy_gan.cli import Parser, door
+from energy_gan.cli import KERNELS, Parser, door, kernel_of, opened
 from energy_gan.errors import InputError
-from energy_gan.run.compose import only_trust
-from energy_gan.system.files import require_room
-from energy_gan.system.tables import WRITERS, check_writable, write_table
+from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from energy_gan.model import Model
-    from energy_gan.samplers.base import Kernel
 
 STEPS = 100
-KERNELS = ("langevin", "mala", "hmc")
 
 
 def main() -> None:
-    parser = Parser("sample", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run's folder or a checkpoint of it")
-    parser.add_argument("--n", type=int, help="how many (1000, of images 64)")
-    parser.add_argument("--out", type=Path, help="(samples.csv, of images samples.png)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--refine", type=int, default=0, help="steps of MALA on the energy afterwards (0)")
+    parser = Parser("sample", __doc__)
+    parser.takes_run()
+    parser.takes_number("--n", 1, "how many (1000, of images 64)")
+    parser.takes_out(None, "(samples.csv, of images samples.png)")
+    parser.takes_seed()
+    parser.takes_number("--refine", 0, "steps of MALA on the energy afterwards (0)", default=0)
     chains = parser.add_argument_group("chains in latent space")
     chains.add_argument("--sampler", choices=KERNELS)
     chains.add_argument("--steps", type=int, help=f"how many ({STEPS})")
     chains.add_argument("--step-size", type=float, help="(found by trial, for a good acceptance rate)")
     chains.add_argument("--temperature", type=float, help="by which energies are divided (1)")
     chains.add_argument("--no-prior", action="store_true", help="leave −log p(z) out of the chains' target")
-    parser.add_argument("trust", nargs="*", help="trust=[my_package], if the run needs classes of it")
     given = parser.parse_args()
-    trust = only_trust(given.trust)
     check_chains(given)
-    endings = (*WRITERS, ".png", "")
     if given.out:
-        check_outputs(given, given.out, endings)
+        check_outputs(given, given.out)
 
-    from energy_gan.reports.pictures import require_images, write_grid
-    from energy_gan.run.checkpoints import load
+    from energy_gan.reports.pictures import write_grid, write_pictures
 
-    model = load(given.run, trust)
-    are_images = model.kind == "images"
-    out = given.out or Path("samples.png" if are_images else "samples.csv")
-    check_outputs(given, out, endings)
-    if out.suffix not in WRITERS:
-        require_images(model, given.run)
-    n = given.n if given.n is not None else 64 if are_images else 1000
+    as_pictures = given.out and given.out.suffix not in WRITERS
+    model = opened(given.run, given.trust, ["generator", *(["images"] if as_pictures else [])])
+    n, out = (64, Path("samples.png")) if model.kind == "images" else (1000, Path("samples.csv"))
+    n, out = given.n or n, given.out or out
+    check_outputs(given, out)
     told = ""
     if given.sampler:
         samples, told = walk(model, n, given, chain_picture(out))
@@ -71,7 +58,7 @@ def main() -> None:
         blocks = iter([model.sample(n, given.seed, given.refine)])
     else:
         blocks = model.sample_blocks(n, given.seed, given.refine)
-        check_space(out, n, model.dimension)
+        require_room_for(out, n, model.dimension)
     if out.suffix == ".png":
         write_grid(out, next(blocks), columns=max(1, round(n**0.5)))
     elif out.suffix == "":
@@ -100,41 +87,14 @@ def check_chains(given: argparse.Namespace) -> None:
         )
 
 
-def check_outputs(given: argparse.Namespace, out: Path, endings: tuple[str, ...]) -> None:
-    check_writable(out, endings)
+def check_outputs(given: argparse.Namespace, out: Path) -> None:
+    check_writable(out, (*WRITERS, ".png", ""))
     if given.sampler:
         check_writable(chain_picture(out), (".png",))
 
 
 def chain_picture(out: Path) -> Path:
     return out.with_name(f"{out.stem}_chain.png")
-
-
-def check_space(out: Path, n: int, numbers: int) -> None:
-    """InputError where the disk has no room for so many samples.
-
-    4 bytes a number are what .npy takes; digits take more, a compressed picture or table may take less.
-    """
-    if out.suffix in (".npy", ".csv"):
-        require_room(f"{n} samples", 4 * n * numbers, out, "draw fewer")
-
-
-def write_pictures(folder: Path, blocks: Iterable["Tensor"], n: int) -> None:
-    """One .png for each image, 00000.png, 00001.png, …; the folder takes its name when it has all of them."""
-    from torchvision.utils import save_image
-
-    from energy_gan.data.images import viewable
-
-    width = max(5, len(str(n - 1)))
-    temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
-    temporary.mkdir()
-    try:
-        images: Iterator[Tensor] = (image for block in blocks for image in viewable(block).clamp(0, 1))
-        for number, image in enumerate(images):
-            save_image(image, temporary / f"{number:0{width}d}.png")
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def walk(model: "Model", n: int, given: argparse.Namespace, picture: Path) -> tuple["Tensor", str]:
@@ -156,15 +116,6 @@ def walk(model: "Model", n: int, given: argparse.Namespace, picture: Path) -> tu
         f"{trace.acceptance_rate.mean():.2f}, step size {trace.step_size:.3g} -> {picture}"
     )
     return samples, told
-
-
-def kernel_of(name: str) -> "Kernel":
-    """The kernel of that name in `KERNELS`."""
-    from energy_gan.samplers.hmc import HMC
-    from energy_gan.samplers.langevin import Langevin
-    from energy_gan.samplers.mala import MALA
-
-    return {"langevin": Langevin, "mala": MALA, "hmc": HMC}[name]()
 
 
 if __name__ == "__main__":

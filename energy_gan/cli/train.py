@@ -1,15 +1,12 @@
 """Train: `python -m energy_gan.cli.train data=four_spin method=kim_bengio seed=1 …`."""
 
 import argparse
-import atexit
-import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.run.compose import Config, compose, options, split_resume, split_trust
+from energy_gan.run.compose import compose, options, split_resume, split_trust
+from energy_gan.run.quick_start import quick_start
 from energy_gan.run.take_up import choose_run_dir, first_process, taken_up
 
 DESCRIPTION = """\
@@ -29,36 +26,10 @@ Every setting is a key of the config, given as key=value:
 
 def arguments() -> argparse.Namespace:
     listed = {group: ", ".join(options(group)) for group in ("data", "method")}
-    parser = Parser(
-        "train",
-        description=DESCRIPTION.format(**listed),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("train", DESCRIPTION.format(**listed))
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--config", action="store_true", help="print the composed config and stop")
     return parser.parse_args()
-
-
-@contextmanager
-def quick_start(config: Config) -> Iterator[None]:
-    """What is imported and built in here takes a fourth less of the processor's time.
-
-    Python looks for garbage as objects become more, over and over among all those that modules are made of,
-    and they stay: it is told to let them be. And W&B asks of every module there is where it comes from, so it
-    comes before torch and its thousands. A process that has torch already has other things and is left alone.
-    """
-    if "torch" in sys.modules:
-        yield
-        return
-    gc.disable()
-    try:
-        if config["logger"].get("wandb"):
-            import wandb.apis.public  # noqa: F401, it would be imported as the run begins
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-        atexit.register(gc.unfreeze)  # or libraries complain at the end of what is left
 
 
 def main() -> None:
@@ -77,7 +48,9 @@ def main() -> None:
         sys.argv.append(f"run_dir='{run_dir}'")  # Lightning starts the other processes by the same command
     kept = taken_up(config) if auto else None
 
-    with quick_start(config):
+    with quick_start():
+        if config["logger"].get("wandb"):  # before torch: it asks every module where it comes from
+            import wandb.apis.public  # noqa: F401
         from energy_gan.reports.summary import summary
         from energy_gan.run.checkpoints import newest
         from energy_gan.run.run import Run  # torch and Lightning: seconds, so only once the command is good

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from tqdm import tqdm
 
 from energy_gan.data.cache import OnError
 from energy_gan.data.images import ImageData, Split, read_image
@@ -112,6 +115,16 @@ def find_images(root: Path, outside: bool = False) -> tuple[list[str], int]:
     return sorted(names, key=_natural), ignored
 
 
+def require_images(root: Path) -> None:
+    """InputError unless there is an image below the folder."""
+    names, ignored = find_images(root)
+    if not names:
+        raise InputError(
+            f"{root} holds no image and {ignored} other files (looked for {', '.join(ENDINGS)} in "
+            f"{root.absolute()}): give a folder of images"
+        )
+
+
 def _refuse_outside(root: Path, paths: Iterable[Path]) -> None:
     for link in filter(Path.is_symlink, paths):
         target = Path(os.path.realpath(link))  # which does not mind a link to itself
@@ -160,8 +173,8 @@ def folder_batches(
     bad: list[str],
     most: int | None = None,
     seed: int = 0,
-) -> Iterator[tuple[list[str], Any]]:
-    """Names and images, (n, C, H, W) in [0, 1], of all images below a folder, or of a random choice of them.
+) -> Iterator[tuple[list[str], Float[Tensor, "n C H W"]]]:
+    """Names and images, in [0, 1], of all images below a folder, or of a random choice of them.
 
     Args:
         bad: gets what cannot be read.
@@ -171,12 +184,6 @@ def folder_batches(
     Raises:
         InputError: not one of them can.
     """
-    import torch
-    from tqdm import tqdm
-
-    from energy_gan.data.folder import find_images
-    from energy_gan.data.images import read_image
-
     names, _ = find_images(root)
     if most is not None and most < len(names):
         names = random.Random(seed).sample(names, most)

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from energy_gan.data.folder import folder_batches
 from energy_gan.errors import InputError
 from energy_gan.randomness import random_generator
 
@@ -44,6 +45,40 @@ def other_set(name: str, shape: Sequence[int], n: int, root: Path, seed: int = 0
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     return KINDS[name](tuple(shape), n, root, random_generator(seed))
+
+
+def other_sets(
+    names: Sequence[str], shape: Sequence[int], n: int, root: Path, crop: str, seed: int, bad: list[str]
+) -> dict[str, Images]:
+    """At most n images of each kind or folder by its name; of folders, cropped and resized.
+
+    Args:
+        root: as in `other_set`.
+        crop, bad: as in `folder_batches`.
+
+    Raises:
+        InputError: one is neither, or cannot be had.
+    """
+    found = {}
+    for name in names:
+        if name in KINDS:
+            found[name] = other_set(name, shape, n, root, seed)
+        elif Path(name).is_dir():
+            found[name] = torch.cat([x for _, x in folder_batches(Path(name), shape, crop, bad, n, seed)])
+        else:
+            raise InputError(
+                f"--versus {name} is no folder and no kind: give a folder of images or one of "
+                f"{', '.join(KINDS)}"
+            )
+    return found
+
+
+def there(root: Path) -> list[str]:
+    """The kinds that can be had with this folder of files; prints which cannot."""
+    absent = [name for name in FROM_FILES if not find(name, root)]
+    if absent:
+        print(f"left out: {' and '.join(absent)}, not found in {root.absolute()}; give --root FOLDER")
+    return [name for name in KINDS if name not in absent]
 
 
 def find(name: str, root: Path) -> list[Path]:

@@ -287,18 +287,19 @@ def _not_a_number(file: Path, name: str, values: list[Any]) -> InputError:
     )
 
 
-def in_order(path: str, x, names: Sequence[str], columns: Sequence[str]):
-    """The table's columns in the order of those trained on; as they are where either has no names.
+def read_in_order(path: str, columns: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+    """A table's rows, its columns in the order of those trained on; as they are where either has no names.
 
     Raises:
-        InputError: it has others.
+        InputError: it has others, or cannot be read, see `read_table`.
     """
-    unnamed = [f"x{i}" for i in range(len(columns))]
-    if list(columns) == unnamed or list(names) in (unnamed, list(columns)):
+    x, names = read_table(path, columns=len(columns))
+    unnamed = _numbered(len(columns))
+    if list(columns) == unnamed or names in (unnamed, list(columns)):
         return x
     if set(names) != set(columns):
         raise InputError(
             f"{path} has the columns {', '.join(names)}, the run was trained on {', '.join(columns)}: "
             "give a table with these"
         )
-    return x[:, [list(names).index(column) for column in columns]]
+    return x[:, [names.index(column) for column in columns]]

@@ -44,7 +44,7 @@ DETECTORS = (
 DETERMINISTIC = ("nearest neighbour",)  # the same for every seed
 MIXTURE = "mixture of PPCA"
 OF_IMAGES = (*DETECTORS, MIXTURE)
-BATCH = 16_384
+BATCH = 4_096  # points at a time
 ELEMENTS = 2**21  # numbers in a batch of points whose gradients are taken
 
 
@@ -261,17 +261,12 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     return scores, labels
 
 
-BATCH = 4_096  # rows or images at a time
-
-
 def scores_of(run: Path, model, x) -> dict[str, Any]:
     """The two scores of a trained energy, an array each: E(x), and ‖∇E(x)‖² as the networks see x.
 
     Raises:
         InputError: one is not finite.
     """
-    from energy_gan.metrics.anomaly import squared_gradient_norm
-
     parts = x.split(BATCH)
     scores = {
         "E": [model.energy(part) for part in parts],

@@ -13,7 +13,7 @@ import inspect
 import re
 import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 from hydra.errors import InstantiationException
@@ -22,6 +22,9 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import PLURAL, Config
+
+if TYPE_CHECKING:
+    from energy_gan.data.base import DataModule
 
 TRUSTED = ("energy_gan", "lightning.pytorch", "torch.nn", "torch.optim")
 # the only leaves that no constructor takes
@@ -180,6 +183,16 @@ def build(node: Config, key: str) -> Any:
         where = re.search(r"full_key: (\S+)", str(error))
         where = ".".join([key, *([where[1]] if where else [])])
         raise InputError(f"{where}: {refusal(cause)}") from error
+
+
+def build_data(node: Config, trust: Sequence[str] = ()) -> "DataModule":
+    """A data set from its node of a config, checked before; nothing is read yet.
+
+    Raises:
+        InputError: a setting is wrong, or names what is not trusted.
+    """
+    check({"data": node}, trust)
+    return build(node, "data")
 
 
 def refusal(cause: BaseException) -> str:

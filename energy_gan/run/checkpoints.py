@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
+from energy_gan.data.base import DataModule
 from energy_gan.errors import InputError
 from energy_gan.model import Model
-from energy_gan.run.build import build, check
+from energy_gan.run.build import build, build_data, check
+from energy_gan.run.compose import read_config
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -106,3 +108,13 @@ def load(path: str | Path, trust: Sequence[str] = ()) -> Model:
             "your own, `fit(energy=…, generator=…)`; build these and load the file's state_dict into them"
         ) from error
     return Model(method.eval())
+
+
+def folder_of(path: Path) -> Path:
+    """The run's folder, of one or of a checkpoint in it."""
+    return path.parent.parent if path.suffix == ".ckpt" else path
+
+
+def data_of(path: Path, trust: Sequence[str] = ()) -> DataModule:
+    """The data that the run of a folder or of a checkpoint was trained on, not read yet."""
+    return build_data(read_config(folder_of(path))["data"], trust)

@@ -4,6 +4,7 @@ import inspect
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -82,6 +83,19 @@ def taken_up(config: Config) -> Config | None:
         loggers = loggers | {"wandb": loggers["wandb"] | {"id": number}}
     callbacks = kept["callbacks"] | {"progress": config["callbacks"].get("progress")}
     return kept | {"logger": loggers, "callbacks": callbacks}
+
+
+def going_on(run: Path, trust: Sequence[str] = ()) -> list[str] | None:
+    """The command that goes on with a run that was cut: training, or after its last step measuring alone.
+
+    None where nothing was saved. What is trusted is in no config, so the command says it.
+    """
+    saved = sorted(run.glob("checkpoints/step_*.ckpt"))
+    if not saved:
+        return None
+    step, last = int(saved[-1].stem.removeprefix("step_")), read_config(run)["trainer"]["max_steps"]
+    name = "resume" if step < last else "evaluate"
+    return [f"energy_gan.cli.{name}", str(run), *(f"trust=[{package}]" for package in trust)]
 
 
 def as_kept(config: Config) -> Config:

@@ -1,8 +1,9 @@
-"""A sweep file in W&B's format: read it, and check its form. `sweep_check.py` looks at what it asks for."""
+"""A sweep file in W&B's format: read it, and check its form. `check.py` looks at what it asks for."""
 
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -208,6 +209,27 @@ def extremes(name: str, parameter: dict) -> list[Any]:
         return known.config["values"]
     edge = EDGE if "max" in known.config else FAR
     return [plain(known.ppf(at)) for at in (edge, 1 - edge)]
+
+
+def size_of_grid(sweep: Sweep) -> int:
+    """How many trials a grid has.
+
+    Raises:
+        InputError: the sweep is none.
+    """
+    if sweep.spec["method"] != "grid":
+        raise InputError(f"how many trials? {sweep.name} has no run_cap: give N_TRIALS=…")
+    sizes = []
+    for name, parameter in sweep.spec["parameters"].items():
+        known = hyper_parameter(name, parameter)
+        if known.type == "param_int_uniform":
+            sizes.append(known.config["max"] - known.config["min"] + 1)
+        elif known.type == "param_quniform":
+            low, high, step = (known.config[key] for key in ("min", "max", "q"))
+            sizes.append(max(1, -int((low - high) // step)))
+        else:
+            sizes.append(len(extremes(name, parameter)))
+    return prod(sizes)
 
 
 def plain(value: Any) -> Any:

@@ -10,8 +10,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from energy_gan.reports.drawing import ENERGY, GENERATOR, REFERENCE
-from energy_gan.search.file import Sweep, hyper_parameter
-from energy_gan.search.trials import Trial, best_first
+from energy_gan.search.file import Sweep, hyper_parameter, short_names
+from energy_gan.search.trial import Trial, best_first
 
 COLUMNS = 4  # of the panels against one parameter
 PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6}  # behind numbers that lines cross
@@ -22,8 +22,6 @@ def picture(trials: Sequence[Trial], sweep: Sweep) -> Figure:
 
     Where nothing varies, every parameter being one `value`, there is the metric over trials alone.
     """
-    from energy_gan.search.file import short_names
-
     good = [trial for trial in trials if trial.good]
     names = [name for name, p in sweep.spec["parameters"].items() if "value" not in p]
     short = short_names(list(sweep.spec["parameters"]))

@@ -5,39 +5,13 @@ from collections.abc import Sequence
 
 from energy_gan.errors import InputError
 from energy_gan.search.file import Sweep, as_overrides, short_names
+from energy_gan.search.trial import Trial, best_first
+from energy_gan.search.trials import Search
 
 
-def _of_grid(sweep: Sweep) -> int:
-    from math import prod
-
-    from energy_gan.search.file import extremes, hyper_parameter
-
-    if sweep.spec["method"] != "grid":
-        raise InputError(f"how many trials? {sweep.name} has no run_cap: give N_TRIALS=…")
-    known = {name: hyper_parameter(name, p) for name, p in sweep.spec["parameters"].items()}
-    sizes = []
-    for name, parameter in known.items():
-        if parameter.type == "param_int_uniform":
-            sizes.append(parameter.config["max"] - parameter.config["min"] + 1)
-        elif parameter.type == "param_quniform":
-            low, high, step = (parameter.config[key] for key in ("min", "max", "q"))
-            sizes.append(max(1, -int((low - high) // step)))
-        else:
-            sizes.append(len(extremes(name, sweep.spec["parameters"][name])))
-    return prod(sizes)
-
-
-def _best(search) -> str:
-    from energy_gan.search.trials import best_first
-
-    best = best_first(search.trials, search.sweep.maximise)[0]
-    return f"best {best.metric:.4g}, {best.name}" if best.good else ""
-
-
-def report(search) -> None:
+def report(search: Search) -> None:
     """The table, best first; the command of the best; the picture."""
-    from energy_gan.search.picture import picture
-    from energy_gan.search.trials import best_first
+    from energy_gan.search.picture import picture  # matplotlib: a second
 
     sweep, ranked = search.sweep, best_first(search.trials, search.sweep.maximise)
     print(
@@ -52,7 +26,7 @@ def report(search) -> None:
     print(f"its run  {search.run_of(ranked[0])}\npicture  {path}")
 
 
-def table(trials: Sequence, sweep: Sweep) -> str:
+def table(trials: Sequence[Trial], sweep: Sweep) -> str:
     """A line a trial; parameters by the shortest end of their keys that tells them apart."""
     short = short_names(list(sweep.spec["parameters"]))
     rows = [

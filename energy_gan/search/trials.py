@@ -11,7 +11,6 @@ that were cut from their last checkpoints.
 
 import fcntl
 import json
-import math
 import os
 import random
 import re
@@ -22,49 +21,23 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import split_trust
+from energy_gan.run.take_up import going_on
 from energy_gan.search.file import Sweep, engine, plain
+from energy_gan.search.trial import State, Trial
 from energy_gan.system.files import held, write_text
 
 PATIENCE = 20.0  # seconds that a trial has to end when asked to
 LOOK = 3.0  # seconds between two looks at the curves of running trials
 HOPELESS = 3  # so many failures without a success end the sweep
-State = Literal["running", "finished", "stopped", "failed"]
-
-
-@dataclass
-class Trial:
-    """One trial: its number, the values it was given, what became of it.
-
-    Args:
-        metric: the last value; None if there is none.
-        step: that it was measured at.
-    """
-
-    number: int
-    values: dict[str, Any]
-    state: State = "running"
-    metric: float | None = None
-    step: int | None = None
-    seconds: float | None = None
-    history: list[float] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return f"trial_{self.number:03d}"
-
-    @property
-    def good(self) -> bool:
-        """Whether its metric is a number."""
-        return self.metric is not None and math.isfinite(self.metric)
 
 
 class Search:
@@ -94,7 +67,7 @@ class Search:
         with held(self.folder, f"another process works in {self.folder}: wait for it, or give FOLDER=…"):
             self._same_sweep()
             self.trials = self._read()
-            for trial in self._in("running"):
+            for trial in self.in_state("running"):
                 _wait_for(self._log(trial))
             yield
 
@@ -134,7 +107,7 @@ class Search:
         taken = (re.match(r"trial_(\d+)", path.name) for path in self.folder.glob("trial_*"))
         return max((int(found[1]) for found in taken if found), default=0) + 1
 
-    def _in(self, *states: State) -> list[Trial]:
+    def in_state(self, *states: State) -> list[Trial]:
         return [trial for trial in self.trials if trial.state in states]
 
     # ---- running
@@ -145,7 +118,7 @@ class Search:
         Raises:
             InputError: the first few have all failed.
         """
-        waiting, more = self._in("running"), True
+        waiting, more = self.in_state("running"), True
         try:
             while True:
                 while len(self.running) < jobs and (waiting or more):
@@ -209,15 +182,11 @@ class Search:
             )
 
     def _command(self, trial: Trial, run: Path) -> list[str]:
-        """Train; go on if it was cut; measure only if it was cut after the last step."""
-        doors = [sys.executable, "-m"]
+        """Train, or go on if it was cut."""
         if (run / "metrics.json").is_file():
             return [sys.executable, "-c", ""]  # ended while nobody looked
-        if checkpoints := sorted(run.glob("checkpoints/step_*.ckpt")):
-            step = int(checkpoints[-1].stem.removeprefix("step_"))
-            steps = yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"]
-            trust = [f"trust=[{name}]" for name in split_trust(self.sweep.overrides)[1]]  # is in no config
-            return [*doors, f"energy_gan.cli.{'resume' if step < steps else 'evaluate'}", str(run), *trust]
+        if words := going_on(run, split_trust(self.sweep.overrides)[1]):
+            return [sys.executable, "-m", *words]
         shutil.rmtree(run, ignore_errors=True)  # of a trial that saved nothing before it was cut
         command = self.sweep.command(sys.executable, trial.values)
         return [*command, f"run_dir='{run}'", "callbacks.progress.refresh_rate=0"]
@@ -244,8 +213,8 @@ class Search:
         self._keep(trial)
 
     def _give_up_if_hopeless(self) -> None:
-        failed = self._in("failed")
-        if len(failed) >= HOPELESS and not self._in("finished", "stopped"):
+        failed = self.in_state("failed")
+        if len(failed) >= HOPELESS and not self.in_state("finished", "stopped"):
             raise InputError(
                 f"the first {len(failed)} trials failed, the last with: {last_line(self._log(failed[-1]))}; "
                 f"their logs are {self.folder}/trial_*.log, remove the folder to begin anew"
@@ -265,7 +234,7 @@ class Search:
         if "early_terminate" not in self.sweep.spec or time.monotonic() < self._looked + LOOK:
             return
         self._looked = time.monotonic()
-        curves = {trial.number: trial.history for trial in self._in("finished", "stopped")}
+        curves = {trial.number: trial.history for trial in self.in_state("finished", "stopped")}
         steps = {}
         for number in self.running:
             steps[number], curves[number] = self._curve(self._numbered(number))
@@ -297,12 +266,6 @@ class Search:
             return [], []
         rows = events.Scalars(self.sweep.metric)
         return [row.step for row in rows], [row.value for row in rows]
-
-
-def best_first(trials: Sequence[Trial], maximise: bool) -> list[Trial]:
-    """Those with a number as metric by it, the others after them."""
-    sign = -1 if maximise else 1
-    return sorted(trials, key=lambda t: (not t.good, sign * t.metric if t.good else t.number))
 
 
 def last_line(log: Path) -> str:

@@ -1,66 +1,67 @@
 """How quality and time grow with points and dimensions: METHOD=aligned on eight Gaussians, data=mixture.
 
-Trials are runs, runs/scaling/<dimension>_<points>; what is there is not run again. The picture is
-docs/figures/scaling.png, the table is printed.
+Trials are runs/scaling/<dimension>_<points>. The picture is docs/figures/scaling.png, the table is printed.
 """
 
-import json
-from concurrent.futures import ThreadPoolExecutor
+import argparse
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
-from tqdm import tqdm
-
-from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
-from energy_gan.studies.trials import check_recipe, run_trial
+from energy_gan.studies.study import Study
+from energy_gan.studies.trials import markdown
+
+SHOWN = {
+    "kl": ("KL(data‖energy)", ".3f"),
+    "gaussian": ("of a Gaussian", ".2f"),
+    "auc": ("AUC data/generator", ".3f"),
+    "seconds": ("seconds", ".0f"),
+}
 
 
-def main() -> None:
-    parser = Parser("scaling", description=__doc__)
-    parser.add_argument("--dimensions", nargs="+", type=int, default=[2, 10, 50])
-    parser.add_argument("--points", nargs="+", type=int, default=[1_000, 10_000, 100_000])
-    parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each (2)")
-    parser.add_argument("--folder", type=Path, default=Path("runs/scaling"), help="of the trials")
-    parser.add_argument("--out", type=Path, default=Path("docs/figures/scaling.png"))
-    given = parser.parse_args()
-    if min(given.dimensions) < 1 or min(given.points) < 10 or given.jobs < 1:
-        raise InputError("--dimensions and --jobs must be at least 1 and --points at least 10")
-    trials = list(product(given.dimensions, given.points))
-    for trial in trials:
-        check_recipe(path_of(*trial, given.folder), overrides(*trial))
-    with ThreadPoolExecutor(given.jobs) as pool:
-        logs = list(tqdm(pool.map(lambda t: run(*t, given.folder), trials), total=len(trials), unit="run"))
-    files = {trial: path_of(*trial, given.folder) / "metrics.json" for trial in trials}
-    rows = {trial: row(json.loads(file.read_text())) for trial, file in files.items() if file.is_file()}
-    print("| dimensions | points | KL(data‖energy) | of a Gaussian | AUC data/generator | seconds |")
-    print("|---" * 6 + "|")
-    for (dimension, points), r in rows.items():
-        print(
-            f"| {dimension} | {points:,} | {r['kl']:.3f} | {r['gaussian']:.2f} | {r['auc']:.3f} | "
-            f"{r['seconds']:.0f} |"
-        )
-    if rows:
-        draw(rows, given.out)
-    if failures := [log for log in logs if log]:
-        raise InputError(f"{len(failures)} trials failed, their logs: {', '.join(map(str, failures))}")
+class Size(NamedTuple):
+    dimension: int
+    points: int
 
 
-def path_of(dimension: int, points: int, folder: Path) -> Path:
-    return folder / f"{dimension}_{points}"
+class Scaling(Study):
+    name = "scaling"
+    about = "how quality and time grow with points and dimensions -> docs/figures/scaling.png"
+    folder = Path("runs/scaling")
+    out = Path("docs/figures/scaling.png")
 
+    @classmethod
+    def arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--dimensions", nargs="+", type=int, default=[2, 10, 50], help="(2 10 50)")
+        points = [1_000, 10_000, 100_000]
+        parser.add_argument("--points", nargs="+", type=int, default=points, help="(1000 10000 100000)")
+        super().arguments(parser)
 
-def run(dimension: int, points: int, folder: Path) -> Path | None:
-    """One trial, if it is not there yet; the path of its log if it failed."""
-    path = path_of(dimension, points, folder)
-    if (path / "metrics.json").is_file():
-        return None
-    return run_trial(path, overrides(dimension, points))
+    def check(self) -> None:
+        super().check()
+        if min(self.given.dimensions) < 1 or min(self.given.points) < 10:
+            raise InputError("--dimensions must be at least 1 and --points at least 10")
 
+    def trials(self) -> list[Size]:
+        return [Size(*sizes) for sizes in product(self.given.dimensions, self.given.points)]
 
-def overrides(dimension: int, points: int) -> list[str]:
-    of_data = [f"data.density.dimension={dimension}", f"data.n_points={points}"]
-    return ["data=mixture", "method=aligned", *of_data]
+    def path(self, trial: Size) -> Path:
+        return self.given.folder / f"{trial.dimension}_{trial.points}"
+
+    def overrides(self, trial: Size) -> list[str]:
+        of_data = [f"data.density.dimension={trial.dimension}", f"data.n_points={trial.points}"]
+        return ["data=mixture", "method=aligned", *of_data, *self.given.set]
+
+    def write(self, rows: Mapping[Size, dict]) -> None:
+        numbers = {size: row(report) for size, report in rows.items()}
+        cells = [
+            (f"{d}", f"{n:,}", *(f"{r[key]:{form}}" for key, (_, form) in SHOWN.items()))
+            for (d, n), r in numbers.items()
+        ]
+        print(markdown(["dimensions", "points", *(title for title, _ in SHOWN.values())], cells))
+        draw(numbers, self.given.out)
 
 
 def row(report: dict) -> dict[str, float]:
@@ -75,7 +76,7 @@ def row(report: dict) -> dict[str, float]:
     }
 
 
-def draw(rows: dict[tuple[int, int], dict[str, float]], out: Path) -> None:
+def draw(rows: Mapping[Size, dict[str, float]], out: Path) -> None:
     """Three panels over the number of points, one line for each dimension."""
     from matplotlib.figure import Figure
 
@@ -89,10 +90,5 @@ def draw(rows: dict[tuple[int, int], dict[str, float]], out: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     figure.axes[0].legend(frameon=False, fontsize=8)
-    out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)
     print(f"\npicture {out}")
-
-
-if __name__ == "__main__":
-    door(main)

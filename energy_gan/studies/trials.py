@@ -1,21 +1,18 @@
 """Trials: the runs behind a table, each made once in a folder of its own, gone on with if it was cut."""
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tqdm import tqdm
-
 from energy_gan.errors import InputError
-from energy_gan.run.compose import compose, options, read_config, split_trust
-from energy_gan.system.files import write_text
+from energy_gan.run.compose import compose, read_config, split_trust
+from energy_gan.run.take_up import going_on
+from energy_gan.system.files import write_json
 
 NO_RECIPE = (  # where files are, what is shown and kept meanwhile: a trial is the same with others
     "run_dir", "threads", "logger", "data.root", "data.path", "data.cache", "data.download", "data.workers",
@@ -34,15 +31,15 @@ def run_trial(path: Path, overrides: Sequence[str]) -> Path | None:
         InputError: it is there, with other settings.
     """
     check_recipe(path, overrides)
-    if list(path.glob("checkpoints/*.ckpt")):
-        command = ["resume", str(path), *(o for o in overrides if o.startswith("trust="))]
-    else:
+    words = going_on(path, split_trust(list(overrides))[1])
+    if words is None:
         shutil.rmtree(path, ignore_errors=True)  # of a trial that saved nothing before it was cut
-        command = ["train", *overrides, f"run_dir='{path}'", "callbacks.progress.refresh_rate=0"]
+        quiet = "callbacks.progress.refresh_rate=0"
+        words = ["energy_gan.cli.train", *overrides, f"run_dir='{path}'", quiet]
     log = path.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
-        program = [sys.executable, "-m", f"energy_gan.cli.{command[0]}", *command[1:]]
+        program = [sys.executable, "-m", *words]
         status = subprocess.run(program, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     return log if status else None
 
@@ -89,40 +86,12 @@ def check_test(file: Path, facts: Mapping[str, Any], digit: int | None = None) -
             )
     if not facts.keys() <= known.keys():
         facts = known | facts
-        keep(file, facts if digit is None else tests | {str(digit): facts})
-
-
-def check_given(given: argparse.Namespace) -> None:
-    """InputError unless the methods are known, the seeds are some and the page can be written."""
-    if unknown := set(given.methods) - set(options("method")):
-        raise InputError(
-            f"--methods {' '.join(sorted(unknown))} is unknown: choose from {' '.join(options('method'))}"
-        )
-    if min(given.seeds) < 0:
-        raise InputError(f"--seeds must be 0 or more, got {min(given.seeds)}")
-    if not given.out.parent.is_dir():
-        raise InputError(f"--out {given.out}: the folder {given.out.parent} does not exist, make it first")
-
-
-def add_missing(path: Path, names: Iterable[str], measure: Callable[[str], dict], about: str = "") -> None:
-    """measure(name) with its seconds, of the names that a file has not yet; each is kept at once."""
-    numbers = read_numbers(path)
-    for name in (bar := tqdm([n for n in names if n not in numbers], unit="detector")):
-        bar.set_postfix_str(name + about)
-        start = time.perf_counter()
-        measured = measure(name)
-        numbers[name] = measured | {"seconds": time.perf_counter() - start}
-        keep(path, numbers)
+        write_json(file, facts if digit is None else tests | {str(digit): facts})
 
 
 def read_numbers(path: Path) -> dict[str, Any]:
-    """What `keep` wrote; nothing if it wrote nothing yet."""
+    """The numbers of a .json file; none if it is not there yet."""
     return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def keep(path: Path, numbers: Mapping) -> None:
-    """Write numbers as .json, whole or not at all."""
-    write_text(path, json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
 
 
 def cell(values: Sequence[float | None], best: Callable | None = None, digits: int = 3) -> str:
@@ -136,3 +105,9 @@ def cell(values: Sequence[float | None], best: Callable | None = None, digits: i
     if best is None:
         return f"{text} ± {stdev(values):.{digits}f}"
     return f"{text} ({(max if best is min else min)(values):.{digits}f})"
+
+
+def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as the pages of docs/ have it."""
+    lines = ["".join(f"| {cell} " if cell else "| " for cell in row) + "|" for row in (titles, *rows)]
+    return "\n".join([lines[0], "|---" * len(titles) + "|", *lines[1:]])

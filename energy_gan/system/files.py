@@ -1,10 +1,11 @@
 """Files, whole or not at all, and held by one process at a time."""
 
 import fcntl
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """The text as the whole of a file."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, numbers: Mapping) -> None:
+    """Numbers as the whole of a .json file."""
+    write_text(path, json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
 
 
 def room(path: Path) -> int:

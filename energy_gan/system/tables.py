@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from energy_gan.errors import InputError
-from energy_gan.system.files import write_atomically
+from energy_gan.system.files import require_room, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,15 @@ def check_writable(path: Path, endings: Sequence[str] = WRITERS) -> None:
         raise InputError(f"OUT={path} exists already and nothing is overwritten: name another file")
     if not path.parent.is_dir():
         raise InputError(f"OUT={path}: the folder {path.parent} does not exist, make it first")
+
+
+def require_room_for(path: Path, n: int, numbers: int) -> None:
+    """InputError where the disk has no room for n samples of so many numbers.
+
+    4 bytes a number are what .npy takes; digits take more, a compressed picture or table may take less.
+    """
+    if path.suffix in (".npy", ".csv"):
+        require_room(f"{n} samples", 4 * n * numbers, path, "draw fewer")
 
 
 def write_table(

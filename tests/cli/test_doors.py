@@ -214,7 +214,7 @@ def test_the_exact_likelihood_trains_an_energy_alone(open_door):
     assert "make sample" not in output
     status, _, errors = open_door("sample", "run", "--out", "samples.csv")
     assert status == 2
-    assert "has no generator to sample" in errors
+    assert "was trained on points and offers energy, here it needs generator" in errors
     assert json.loads(Path("run/metrics.json").read_text())["metrics"]["kl_data_energy"] > 0
 
 
@@ -307,7 +307,7 @@ def cut(path):
         (["sample", "run", "--out", "there.csv"], "OUT=there.csv exists already and nothing is overwritten"),
         (["sample", "run", "--out", "samples.xls"], "OUT=samples.xls has an unknown ending"),
         (["sample", "run", "--out", "no/samples.csv"], "the folder no does not exist"),
-        (["sample", "run", "--n", "0"], "at least 1 sample must be asked for, got 0"),
+        (["sample", "run", "--n", "0"], "--n must be at least 1, got 0"),
         (["sample", "run", "--n", "99999999999"], "99999999999 samples need 745.1 GiB"),
         (["sample", "run", "--n", "many"], "invalid int value: 'many'"),
         (["sample"], "the following arguments are required: RUN"),

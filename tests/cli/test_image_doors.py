@@ -112,13 +112,13 @@ def test_a_folder_of_images_is_scored(image_run, open_door):
     [
         (["sample", "RUN", "--out", "there.png"], "OUT=there.png exists already"),
         (["sample", "RUN", "--out", "there"], "OUT=there exists already"),
-        (["interpolate", "RUN", "--columns", "1"], "at least 1 path of at least 2 steps must be asked for"),
+        (["interpolate", "RUN", "--columns", "1"], "--columns must be at least 2, got 1"),
         (
             ["interpolate", "RUN", "--out", "there.csv"],
             "OUT=there.csv has an unknown ending: give one of .png",
         ),
         (["energy", "RUN", "--input", "table.csv"], "no folder: give a folder of images"),
-        (["energy", "RUN", "--input", "there"], "there is no image that can be read in"),
+        (["energy", "RUN", "--input", "there"], "there holds no image and 0 other files"),
         (["energy", "RUN", "--input", "there", "--out", "e.npy"], "there is a table, .csv or .parquet"),
         (["data", "data=two_spiral"], "data=two_spiral is no image set and needs no decoding"),
         (["features", "data=two_spiral"], "data=two_spiral"),
@@ -137,5 +137,5 @@ def test_a_mistake_is_one_line(image_run, open_door, arguments, message):
 def test_points_are_no_images(finished_run, open_door):
     status, _, errors = open_door("interpolate", finished_run)
     assert status == 2
-    assert "which are no images" in errors
+    assert "was trained on points and offers energy and generator, here it needs images" in errors
     assert open_door("sample", finished_run, "--out", "samples.png")[0] == 2

@@ -11,8 +11,8 @@ from PIL import Image
 
 import energy_gan.model
 from energy_gan import load
-from energy_gan.cli import sample
 from energy_gan.model import Model
+from energy_gan.reports.pictures import write_pictures
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
 from energy_gan.system import tables
@@ -152,7 +152,7 @@ def test_the_door_streams(open_door, finished_run, blocks_alive):
 
 def test_pictures_stream_into_a_folder(pictures, blocks_alive):
     n, folder = 2 * BLOCK + 3, Path("pictures")
-    sample.write_pictures(folder, pictures.sample_blocks(n), n)
+    write_pictures(folder, pictures.sample_blocks(n), n)
     assert max(blocks_alive) <= 2
     assert sorted(p.name for p in folder.iterdir()) == [f"{i:05d}.png" for i in range(n)]
     last = pictures.sample(n)[-1].clamp(0, 1)
@@ -170,7 +170,7 @@ def test_a_stream_that_breaks_leaves_nothing(pictures, out, small_blocks):
         if "." in out:
             write_table(Path(out), pictures, breaks(), 3 * BLOCK)
         else:
-            sample.write_pictures(Path(out), breaks(), 3 * BLOCK)
+            write_pictures(Path(out), breaks(), 3 * BLOCK)
 
     with pytest.raises(OSError, match="No space left"):
         write()

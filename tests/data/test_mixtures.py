@@ -12,7 +12,6 @@ import torch
 from conftest import QUICK
 from scipy.stats import chi2, f, multivariate_t, norm, t
 
-from energy_gan.cli.draw import law
 from energy_gan.data.gaussians import GaussianMixture, ScatteredGaussians, UnevenScales, UnevenWeights
 from energy_gan.data.mixtures import DRAWS, EllipticalMixture, HeavyTails, ThinRidges, ellipse
 from energy_gan.model import Model
@@ -20,6 +19,7 @@ from energy_gan.numerics.quadrature import Grid
 from energy_gan.randomness import random_generator
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
+from energy_gan.run.law import law
 from energy_gan.run.run import Run
 
 DIMENSIONS = [1, 2, 3, 10, 50]

@@ -16,7 +16,9 @@ from energy_gan.numerics.quadrature import Grid
 from energy_gan.objectives import noise_contrast
 from energy_gan.run.checkpoints import load
 from energy_gan.shapes import Negatives
-from energy_gan.studies.tables import POINTS, Trial, section
+from energy_gan.studies.agreement import TwoDimensions
+from energy_gan.studies.study import Trial
+from energy_gan.studies.tables import section
 from energy_gan.studies.trials import cell
 
 
@@ -105,6 +107,6 @@ def test_the_report_s_cells_are_mean_and_worst():
     assert cell([0.9, 0.8], max) == "0.850 (0.800)"
     assert cell([None, None], min) == "–"
     report = {"metrics": {"kl_data_energy": 0.5}, "seconds": 30.0, "step": 10, "yardsticks": {"kde": {}}}
-    text = section(POINTS, "rings", {Trial("aligned", "rings", s): report for s in (0, 1)})
+    text = section(TwoDimensions, "rings", {Trial("aligned", "rings", s): report for s in (0, 1)})
     assert "| `aligned` | 0.500 (0.500) | – |" in text
     assert "| 2 | 10 | 30 |" in text

@@ -5,9 +5,7 @@ import sys
 
 import pytest
 
-from energy_gan.cli.train import quick_start
-
-WITHOUT_TRACKERS = {"logger": {"wandb": None}}
+from energy_gan.run.quick_start import quick_start
 
 
 @pytest.fixture
@@ -21,20 +19,20 @@ def fresh(monkeypatch):
 
 def test_nothing_is_collected_while_the_modules_come(fresh):
     before = gc.get_freeze_count()
-    with quick_start(WITHOUT_TRACKERS):
+    with quick_start():
         assert not gc.isenabled()
     assert gc.isenabled()
     assert gc.get_freeze_count() > before + 10_000  # the modules' objects, which are not searched again
 
 
 def test_a_refused_command_leaves_the_collector_on(fresh):
-    with pytest.raises(ValueError, match="refused"), quick_start(WITHOUT_TRACKERS):
+    with pytest.raises(ValueError, match="refused"), quick_start():
         raise ValueError("refused")
     assert gc.isenabled()
 
 
 def test_a_process_that_has_torch_is_left_alone():
     before = gc.get_freeze_count()
-    with quick_start(WITHOUT_TRACKERS):
+    with quick_start():
         assert gc.isenabled()
     assert gc.get_freeze_count() == before

@@ -18,17 +18,17 @@ import pytest
 import torch
 import yaml
 
-from energy_gan.cli import agent
-from energy_gan.cli.sweep import register
 from energy_gan.errors import InputError
 from energy_gan.reports import images
+from energy_gan.search import agent
 from energy_gan.search import check as sweep_check
 from energy_gan.search import file as sweep_file
 from energy_gan.search.check import check_all, check_experiment
 from energy_gan.search.file import extremes, names, read, short_names
 from energy_gan.search.picture import picture
 from energy_gan.search.results import command_of
-from energy_gan.search.trials import Search, Trial
+from energy_gan.search.trial import Trial
+from energy_gan.search.trials import Search
 
 TRIAL = [
     "data=eight_gaussians", "data.density.std=0.2", "data.n_points=300", "data.n_held_out=300",
@@ -226,7 +226,7 @@ def test_unknown_names_and_missing_keys_are_one_line(open_door, monkeypatch):
         ("sweep", ["nonsense"], "choose one of aligned_two_spiral, "),
         ("sweep", [], "two_spiral_entropy"),
         ("sweep", ["two_spiral_entropy"], "there is no API key for api.wandb.ai"),
-        ("sweep", [written(), "--local", "--n-trials", "0"], "N_TRIALS must be at least 1"),
+        ("sweep", [written(), "--local", "--n-trials", "0"], "--n-trials must be at least 1, got 0"),
         ("sweep", [written(), "seed"], "'seed' is no setting"),
         ("agent", ["us/energy_gan/s1"], "there is no API key"),
         ("agent", ["us/s1"], "give ENTITY/PROJECT/ID"),
@@ -531,7 +531,7 @@ def test_a_sweep_is_registered_with_the_entity_of_its_file(entity, environment, 
     monkeypatch.setattr(wandb, "sweep", lambda spec, **given: registered.append(given) or "s1")
     monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(default_entity="us"))
     monkeypatch.setattr(agent, "serve", served.append)
-    register(read(written(entity=entity, project="two")))
+    agent.register(read(written(entity=entity, project="two")))
     assert registered == [{"entity": entity, "project": "two"}]
     assert served == [f"{whose}/two/s1"]
     assert f"make agent SWEEP_ID={whose}/two/s1" in capsys.readouterr().out

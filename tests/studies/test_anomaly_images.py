@@ -14,19 +14,19 @@ import torch
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from energy_gan.cli.energy import crop_of
-from energy_gan.cli.ood import other_sets
 from energy_gan.data.folder import folder_batches
 from energy_gan.data.held_out_digit import leave_out, share_of_anomalies
 from energy_gan.data.mnist import MNIST, FashionMNIST
-from energy_gan.data.outside import KINDS, find, other_set
+from energy_gan.data.outside import KINDS, find, other_set, other_sets
+from energy_gan.detection import crop_of
 from energy_gan.errors import InputError
 from energy_gan.metrics.anomaly import DETECTORS, DETERMINISTIC, OF_IMAGES, auroc, detectors
 from energy_gan.run.build import build, check
 from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
-from energy_gan.studies.held_out_digit import Trial, both, overrides
+from energy_gan.studies.held_out_digit import HeldOutDigit, both
 from energy_gan.studies.held_out_digit_page import PUBLISHED, distances, table
+from energy_gan.studies.study import Trial
 
 RNG = np.random.default_rng(0)
 QUICK = ["trainer.max_steps=3", "data.batch_size=16", "callbacks.progress.refresh_rate=0"]
@@ -212,13 +212,13 @@ ASKED = ["--methods", "critic", "--digits", 1, 9, "--seeds", 0, 1, "--steps", 3]
 
 
 def test_the_table_over_digits_and_seeds_is_made_once(open_door, monkeypatch):
-    monkeypatch.setattr("energy_gan.studies.held_out_digit.run_trial", trial)
+    monkeypatch.setattr("energy_gan.studies.study.run_trial", trial)
     monkeypatch.setattr("energy_gan.metrics.anomaly.OF_IMAGES", FEW_DETECTORS)
     trial.runs = []
     write_idx()
     Path("docs").mkdir()
     given = [*ASKED, "--set", "data.root=data", *QUICK[1:], *SMALL]
-    status, _, errors = open_door("anomaly_images", *given)
+    status, _, errors = open_door("study", "held_out_digit", *given)
     assert status == 0, errors
     assert len(trial.runs) == 4
     page = Path("docs/anomaly_mnist.md").read_text()
@@ -247,48 +247,48 @@ def test_the_table_over_digits_and_seeds_is_made_once(open_door, monkeypatch):
     expected = average_precision_score(data.test_labels, energies)
     assert kept[0]["E"]["all"]["average_precision"] == pytest.approx(expected)
 
-    monkeypatch.setattr("energy_gan.studies.held_out_digit.run_all", None)
-    assert open_door("anomaly_images", *given, "--no-runs")[0] == 0
+    monkeypatch.setattr("energy_gan.studies.study.Study.run_all", None)
+    assert open_door("study", "held_out_digit", *given, "--no-runs")[0] == 0
     assert Path("docs/anomaly_mnist.md").read_text() == page
 
 
 def test_a_second_call_runs_nothing_and_a_cut_one_goes_on(open_door, monkeypatch):
-    monkeypatch.setattr("energy_gan.studies.held_out_digit.run_trial", trial)
+    monkeypatch.setattr("energy_gan.studies.study.run_trial", trial)
     monkeypatch.setattr("energy_gan.metrics.anomaly.OF_IMAGES", ("isolation forest",))
     trial.runs = []
     write_idx()
     given = ["--methods", "critic", "--digits", 9, "--seeds", 0, "--steps", 3, "--out", "a.md"]
     given += ["--set", "data.root=data", *QUICK[1:], *SMALL]
-    assert open_door("anomaly_images", *given)[0] == 0
+    assert open_door("study", "held_out_digit", *given)[0] == 0
     page = Path("a.md").read_text()
     before = {p: p.stat().st_mtime_ns for p in Path("runs").rglob("*") if p.suffix in (".ckpt", ".json")}
-    assert open_door("anomaly_images", *given)[0] == 0
+    assert open_door("study", "held_out_digit", *given)[0] == 0
     after = {p: p.stat().st_mtime_ns for p in Path("runs").rglob("*") if p.suffix in (".ckpt", ".json")}
     assert before == after
     assert len(trial.runs) == 1
     kept = Path("runs/anomaly_mnist/critic/digit_9/seed_0/anomaly.json")
     numbers = json.loads(kept.read_text())
     kept.unlink()  # cut between training and scoring
-    assert open_door("anomaly_images", *given)[0] == 0
+    assert open_door("study", "held_out_digit", *given)[0] == 0
     again = json.loads(kept.read_text())
     assert len(trial.runs) == 1, "trained already"
     assert again["E"] == numbers["E"]
     assert "seconds" not in again, "not known"
 
-    status, _, errors = open_door("anomaly_images", *given, "--steps", 4)
+    status, _, errors = open_door("study", "held_out_digit", *given, "--steps", 4)
     assert (status, errors.count("\n")) == (2, 1)
     assert "was made with trainer.max_steps=3 and not 4: give another --folder" in errors
     kept.unlink()  # nor is it scored as another, or gone on with
-    status, _, errors = open_door("anomaly_images", *given, "--steps", 2)
+    status, _, errors = open_door("study", "held_out_digit", *given, "--steps", 2)
     assert (status, errors.count("\n")) == (2, 1)
     assert "was made with trainer.max_steps=3 and not 2" in errors
     assert not kept.exists()
     kept.write_text(json.dumps({"steps": 3} | numbers))  # as an earlier version kept them
-    assert open_door("anomaly_images", *given, "--no-runs")[0] == 0
+    assert open_door("study", "held_out_digit", *given, "--no-runs")[0] == 0
     assert Path("a.md").read_text() == page
     write_idx("others", 100, 40)
     other = [g if g != "data.root=data" else "data.root=others" for g in map(str, given)]
-    status, _, errors = open_door("anomaly_images", *other, "--seeds", 0, 1)
+    status, _, errors = open_door("study", "held_out_digit", *other, "--seeds", 0, 1)
     assert (status, errors.count("error:")) == (2, 1)
     assert "holds trials of another test of digit 9" in errors
     assert Path("a.md").read_text().splitlines()[:5] == page.splitlines()[:5]
@@ -296,11 +296,22 @@ def test_a_second_call_runs_nothing_and_a_cut_one_goes_on(open_door, monkeypatch
 
 def test_a_failed_trial_names_its_log(open_door, monkeypatch):
     log = Path("runs/x.log")
-    monkeypatch.setattr("energy_gan.studies.held_out_digit.run_trial", lambda path, overrides: log)
+    monkeypatch.setattr("energy_gan.studies.study.run_trial", lambda path, overrides: log)
     monkeypatch.setattr("energy_gan.metrics.anomaly.OF_IMAGES", ("isolation forest",))
     write_idx()
     status, output, errors = open_door(
-        "anomaly_images", "--methods", "critic", "--digits", 9, "--seeds", 0, "--out", "a.md", "--steps", 3
+        "study",
+        "held_out_digit",
+        "--methods",
+        "critic",
+        "--digits",
+        9,
+        "--seeds",
+        0,
+        "--out",
+        "a.md",
+        "--steps",
+        3,
     )
     assert status == 2
     assert f"1 trials failed, their logs: {log}" in errors
@@ -319,27 +330,25 @@ def test_mistakes_at_the_table_are_one_line(open_door):
         (["--set", "data.download=false"], "MNIST is not there"),
         (["--set", "trainer.max_stps=5"], "not a key of the config"),
     ):
-        status, _, errors = open_door("anomaly_images", "--out", "a.md", *arguments)
+        status, _, errors = open_door("study", "held_out_digit", "--out", "a.md", *arguments)
         assert (status, errors.count("error:")) == (2, 1), (arguments, errors)
         assert said in errors
     assert not Path("a.md").exists()
 
 
 def test_settings_given_come_after_those_of_the_recipe():
-    given = argparse.Namespace(steps=7, set=["data.root=data"])
-    config = compose(overrides(Trial("meg", 4, 2), given))
+    def config_of(trial, **given):
+        return compose(HeldOutDigit(argparse.Namespace(**given)).overrides(trial))
+
+    config = config_of(Trial("meg", 4, 2), steps=7, set=["data.root=data"])
     assert config["method"]["penalty_weight"] == 0.01
     assert config["method"]["penalty"]["reduction"] == "per_sample"
     assert config["callbacks"]["average"]["decay"] == 0.998
     assert (config["data"]["without"], config["seed"], config["trainer"]["max_steps"]) == (4, 2, 7)
-    given.set.append("method.penalty.weight=3.0")
-    assert compose(overrides(Trial("meg", 4, 2), given))["method"]["penalty_weight"] == 3
-    assert (
-        compose(overrides(Trial("critic", 4, 2), argparse.Namespace(steps=None, set=[])))["method"][
-            "penalty_weight"
-        ]
-        == compose(["data=mnist", "method=critic"])["method"]["penalty_weight"]
-    )
+    given = config_of(Trial("meg", 4, 2), steps=7, set=["method.penalty.weight=3.0"])
+    assert given["method"]["penalty"]["weight"] == 3
+    other = config_of(Trial("critic", 4, 2), steps=None, set=[])["method"]["penalty"]
+    assert other == compose(["data=mnist", "method=critic"])["method"]["penalty"]
 
 
 def test_what_is_missing_is_a_dash_and_the_distance_is_to_what_was_published():
@@ -531,13 +540,11 @@ def test_the_seed_is_of_the_choice_and_the_crop_that_of_the_run():
     names, of_centre = chosen(crop="centre", most=5, seed=1)
     assert names == chosen(crop="centre", most=5, seed=1)[0]
     assert names != chosen(crop="centre", most=5, seed=2)[0]
-    given = argparse.Namespace(versus=["many"], n=5, seed=1)
     for crop, expected in (("centre", of_centre), ("none", chosen(crop="none", most=5, seed=1)[1])):
-        assert torch.equal(other_sets(given, (1, 8, 8), Path(), crop)["many"], expected)
+        assert torch.equal(other_sets(["many"], (1, 8, 8), 5, Path(), crop, 1, [])["many"], expected)
     assert not torch.equal(of_centre, expected)
     for crop, expected in (("none", "none"), ("centre", "centre"), (108, "centre"), (None, "centre")):
-        method = argparse.Namespace(hparams={"data": {"crop": crop}})
-        assert crop_of(argparse.Namespace(method=method)) == expected
+        assert crop_of({"crop": crop}) == expected
 
 
 @pytest.fixture(scope="module")
@@ -559,12 +566,12 @@ def test_mistakes_at_ood_are_one_line(open_door, image_run, point_run):
         ([run, "--versus", "omniglot"], "omniglot is not there: looked for"),
         ([run, "--versus", "empty"], "there is no image that can be read in"),
         ([run, "--n", 5], "--n must be at least 10"),
-        ([run, "--seed", -1], "--seed must be 0 or more"),
+        ([run, "--seed", -1], "--seed must be at least 0, got -1"),
         ([run, "--out", "there.json"], "exists already"),
         ([run, "--out", "a.csv"], "unknown ending"),
         ([run, "seed=3"], "only trust"),
         (["nowhere"], "nowhere"),
-        ([point_run], "ood takes runs on images"),
+        ([point_run], "was trained on points and offers energy and generator, here it needs images"),
     ):
         status, _, errors = open_door("ood", *arguments)
         assert (status, errors.count("\n")) == (2, 1), (arguments, errors)
@@ -633,18 +640,18 @@ def test_mistakes_with_folders_are_one_line(open_door, image_run, point_run, tab
     Path("broken/a.png").write_bytes(b"no image")
     normal = ["--train", "normal", "--rate", "0.2"]
     for arguments, said in (
-        ([*normal, "--score", "empty"], "--score empty holds no image and 0 other files"),
-        ([*normal, "--score", "text"], "--score text holds no image and 1 other files"),
-        ([*normal, "--score", table[0]], "normal is a folder and "),
-        (["--train", table[0], "--score", "normal"], "normal is a folder and "),
-        ([*normal, "--score", "nowhere"], "normal is a folder and nowhere is none"),
+        ([*normal, "--score", "empty"], "empty holds no image and 0 other files"),
+        ([*normal, "--score", "text"], "text holds no image and 1 other files"),
+        ([*normal, "--score", table[0]], "normal is of images and "),
+        (["--train", table[0], "--score", "normal"], "is of rows and normal is a folder"),
+        ([*normal, "--score", "nowhere"], "normal is of images and nowhere is no folder"),
         (["--train", "empty", "--score", "normal"], "holds 0 images and 0 other files"),
         (["--train", "torn", "--score", "normal", "--rate", 0.2], "3.png cannot be decoded"),
         ([*normal, "--score", "normal", "--rate", 0.01], "at least 99 held-out normal images, there are"),
         ([*normal, "--score", "normal", "data.root=x"], "cannot be given here"),
         ([*normal, "--score", "broken"], "there is no image that can be read in"),
         (["--run", image_run[0], "--score", table[0]], "is no folder: give a folder of images"),
-        (["--run", point_run, "--score", "normal"], "was trained on a table and normal is a folder"),
+        (["--run", point_run, "--score", "normal"], "is of rows and normal is a folder: give a .csv"),
     ):
         few = FEW if "--train" in arguments else []
         status, _, errors = open_door("detect", *arguments, *few)

@@ -1,4 +1,4 @@
-"""Anomalies: the numbers are right, the test is apart from training, the doors find what was planted."""
+"""KDD Cup 99: the test is apart from training, and the study makes its table once."""
 
 import gzip
 import json
@@ -13,22 +13,10 @@ import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from energy_gan.data.kddcup import CATEGORIES, COLUMNS, FEATURES, FILE, KDDCup99
 from energy_gan.errors import InputError
-from energy_gan.metrics.anomaly import (
-    DETECTORS,
-    DETERMINISTIC,
-    detectors,
-    excess_and_slope,
-    gaussian_energy,
-    least_for,
-    measure,
-    precision_recall_f1,
-    squared_gradient_norm,
-    threshold_at_rate,
-)
+from energy_gan.metrics.anomaly import DETECTORS, DETERMINISTIC, detectors, precision_recall_f1
 from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
 from energy_gan.studies.trials import check_recipe
@@ -63,111 +51,6 @@ def kdd(frame=None, **settings):
     data = KDDCup99(write_kdd(kdd_rows() if frame is None else frame), [121], **settings)
     data.setup()
     return data
-
-
-# ---- numbers
-
-
-def test_scores_worked_out_by_hand():
-    scores = np.array([9, 8, 1, 2, 3, 4, 5, 6, 7, 0])
-    labels = np.array([1, 0, 1, 0, 0, 0, 0, 0, 0, 0])
-    assert precision_recall_f1(scores, labels, 0.2) == (0.5, 0.5, 0.5), "9 and 8 are flagged"
-    assert precision_recall_f1(scores, labels, 0.1) == (1, 0.5, pytest.approx(2 / 3))
-    assert precision_recall_f1(-scores, labels, 0.2) == (0.5, 0.5, 0.5), "0 and 1 are"
-    assert precision_recall_f1(-scores, labels, 0.1) == (0, 0, 0)
-    assert precision_recall_f1(np.ones(10), labels, 0.2)[:2] == (0.2, 1), "at the threshold is above it"
-
-
-def test_the_areas_are_those_of_scikit_learn():
-    labels = (RNG.random(500) < 0.2).astype(int)
-    scores = RNG.normal(size=500) + labels
-    numbers = measure(scores, labels, 0.2)
-    assert numbers["average_precision"] == pytest.approx(average_precision_score(labels, scores))
-    assert numbers["auroc"] == pytest.approx(roc_auc_score(labels, scores))
-    assert numbers["base_rate"] == labels.mean()
-    assert numbers["auprc_trapezoid"] == pytest.approx(numbers["average_precision"], abs=0.02)
-    tied = measure(np.ones(500), labels, 0.2)
-    assert tied["average_precision"] == pytest.approx(labels.mean())
-    assert tied["auprc_trapezoid"] == pytest.approx((1 + labels.mean()) / 2), "optimistic where scores tie"
-
-
-@pytest.mark.parametrize("rate", [0.01, 0.07, 0.3])
-@pytest.mark.parametrize("n", [99, 100, 1000])
-def test_the_threshold_has_the_wanted_rate_of_false_alarms(n, rate):
-    scores = np.random.default_rng(1).permutation(n)
-    above = (scores > threshold_at_rate(scores, rate)).sum() + 1
-    assert above / (n + 1) <= rate + 1e-12, "of n + 1 that are exchangeable, the new one among them"
-    assert (above + 1) / (n + 1) > rate, "and no lower threshold has it"
-
-
-def test_the_rate_holds_for_new_scores():
-    rng = np.random.default_rng(2)
-    rates = [(rng.exponential(size=4000) > threshold_at_rate(rng.exponential(size=299), 0.05)).mean()
-             for _ in range(200)]  # fmt: skip
-    assert np.mean(rates) == pytest.approx(0.05, abs=4 * np.std(rates) / 200**0.5)
-
-
-def test_a_rate_needs_as_many_scores():
-    assert least_for(0.01) == 99
-    for rate in (0.01, 0.03, 0.5, 0.07, 1 / 3, 0.999):
-        threshold_at_rate(np.arange(least_for(rate)), rate)
-        if least_for(rate) > 1:
-            with pytest.raises(ValueError, match=f"needs {least_for(rate)} scores"):
-                threshold_at_rate(np.arange(least_for(rate) - 1), rate)
-    for rate in (0.0, 1.0, -0.1, float("nan")):
-        with pytest.raises(ValueError, match="between 0 and 1"):
-            threshold_at_rate(np.arange(100), rate)
-    with pytest.raises(ValueError, match="1 of 3 scores are not finite"):
-        threshold_at_rate(np.array([1, np.nan, 2]), 0.5)
-
-
-@pytest.mark.parametrize(
-    ("scores", "labels", "ratio", "said"),
-    [
-        ([1, 2], [0, 1], 1.0, "ratio"),
-        ([1, 2], [0, 0], 0.2, "both present"),
-        ([1, 2], [0, 2], 0.2, "both present"),
-        ([1, float("nan")], [0, 1], 0.2, "not finite"),
-    ],
-)
-def test_wrong_scores_are_refused(scores, labels, ratio, said):
-    with pytest.raises(ValueError, match=said):
-        precision_recall_f1(np.array(scores), np.array(labels), ratio)
-
-
-def test_the_gradient_s_norm_is_in_the_units_asked_for():
-    a = torch.tensor([1.0, 2.0, 3.0])
-    x = torch.randn(20_000, 3, generator=torch.Generator().manual_seed(0))
-    norm = squared_gradient_norm(lambda x: (a * x**2).sum(1) / 2, x)
-    torch.testing.assert_close(norm, (a * x).square().sum(1))
-    scale = torch.tensor([2.0, 1.0, 0.5])
-    by_u = squared_gradient_norm(lambda u: (a * (scale * u) ** 2).sum(1) / 2, x / scale)
-    by_x = squared_gradient_norm(lambda x: (a * x**2).sum(1) / 2, x, scale)
-    torch.testing.assert_close(by_x, by_u)
-
-
-def test_every_detector_finds_what_is_far_and_repeats():
-    rng = np.random.default_rng(3)
-    train = rng.normal(size=(600, 3)).round(2) * [1, 100, 1] + [0, 0, 5]
-    train[:, 2] = 5  # constant
-    test = np.concatenate(
-        [train[:5], rng.normal(size=(195, 3)) * [1, 100, 0] + [0, 0, 5], train[:20] * [9, 9, 1]]
-    )
-    labels = np.repeat([0, 1], [200, 20])
-    first, again = (detectors(train, test, 7, most=300) for _ in range(2))
-    assert list(first) == list(DETECTORS)
-    for name, scores in first.items():
-        assert roc_auc_score(labels, scores) > 0.9, name
-        np.testing.assert_array_equal(scores, again[name])
-    assert (first["nearest neighbour"][:5] == 0).all()
-    low, high = train.min(0), train.max(0)
-    unit = (np.stack([train, train]) - low) / np.where(high > low, high - low, 1)
-    far = (test[100] - low) / np.where(high > low, high - low, 1)
-    assert first["nearest neighbour"][100] == pytest.approx(
-        np.linalg.norm(unit[0] - far, axis=1).min(), rel=1e-4
-    )
-    with pytest.raises(ValueError, match="got crystal ball"):
-        detectors(train, test, 0, ["crystal ball"])
 
 
 # ---- KDD Cup 99
@@ -343,100 +226,6 @@ def test_wrong_settings_are_refused(wrong):
 QUICK = ["trainer.max_steps=80", "data.batch_size=128", "callbacks.progress.refresh_rate=0"]
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    """Rows of a Gaussian, and new ones of which 12 lie far off."""
-    folder, rng = tmp_path_factory.mktemp("tables"), np.random.default_rng(0)
-    normal = rng.normal([10, -3], [5, 0.1], (2000, 2))
-    new = rng.normal([10, -3], [5, 0.1], (300, 2))
-    planted = rng.choice(300, 12, replace=False)
-    new[planted] += np.array([5, 0.1]) * 7 * rng.choice([-1, 1], (12, 2))
-    paths = folder / "normal.csv", folder / "new.csv"
-    pd.DataFrame(normal, columns=["a", "b"]).to_csv(paths[0], index=False)
-    pd.DataFrame(new[:, ::-1], columns=["b", "a"]).to_csv(paths[1], index=False)  # in another order
-    return *paths, planted
-
-
-def test_detect_finds_the_planted_rows_and_few_others(open_door, tables):
-    normal, new, planted = tables
-    awkward = Path(shutil.copy(normal, "Ann's rows, n=2000.csv"))
-    arguments = ["--train", awkward, "--score", new, "--rate", 0.02]
-    status, output, errors = open_door("detect", *arguments, *QUICK)
-    assert status == 0, errors
-    scores = pd.read_csv("scores.csv")
-    assert list(scores.columns) == ["row", "energy", "anomalous"]
-    assert scores["row"].tolist() == list(range(1, 301))
-    flagged = set(scores.index[scores["anomalous"] == "yes"])
-    assert set(planted) <= flagged
-    assert len(flagged) <= 12 + 20, "0.02 of 288 are 6"
-    assert f"{len(flagged)} of 300 rows" in output
-    assert scores["energy"][planted].min() > scores["energy"].drop(planted).median()
-    assert {p.name for p in Path().iterdir()} == {"scores.csv", awkward.name}, "no run is kept"
-
-    status, _, errors = open_door("detect", *arguments, *QUICK)
-    assert (status, errors.count("\n")) == (2, 1)
-    assert "exists already" in errors
-
-
-def test_detect_keeps_a_run_and_takes_one(open_door, tables):
-    normal, new, _ = tables
-    of = ["--score", new, "--rate", 0.05]
-    few = ["callbacks.report=null", "logger.wandb=null"]
-    chosen = ["run_dir=kept", "method=langevin", "seed=3", "trainer.max_steps=40"]
-    status, _, errors = open_door("detect", "--train", normal, *of, *QUICK, *few, *chosen)
-    assert status == 0, errors
-    status, _, errors = open_door("detect", "--run", "kept", *of, "--out", "again.parquet")
-    assert status == 0, errors
-    a, b = pd.read_csv("scores.csv"), pd.read_parquet("again.parquet")
-    np.testing.assert_allclose(a["energy"], b["energy"], rtol=1e-5)
-    assert a["anomalous"].tolist() == b["anomalous"].tolist(), "the same rows are held out again"
-
-
-def test_of_several_processes_the_first_scores_and_writes(open_door, tables, monkeypatch):
-    from lightning import Trainer
-
-    monkeypatch.setattr(Trainer, "is_global_zero", False)
-    quick = [*QUICK[1:], "trainer.max_steps=2"]
-    status, output, errors = open_door("detect", "--train", tables[0], "--score", tables[1], *quick)
-    assert status == 0, errors
-    assert "are anomalous" not in output
-    assert not Path("scores.csv").exists()
-
-
-def test_mistakes_at_detect_are_one_line(open_door, tables):
-    normal, new, _ = tables
-    pd.DataFrame({"a": [1.0], "c": [2.0]}).to_csv("other.csv", index=False)
-    pd.DataFrame({"a": [1.0], "b": ["tcp"]}).to_csv("text.csv", index=False)
-    pd.DataFrame({"a": np.arange(500.0), "b": 1.0}).to_csv("constant.csv", index=False)
-    Path("images").mkdir()
-    train, score = ["--train", normal], ["--score", new]
-    for arguments, said in (
-        ([*train, *score, "--rate", "0"], "between 0 and 1"),
-        ([*train, *score, "--rate", "1.5"], "between 0 and 1"),
-        ([*train, *score, "--rate", "nan"], "between 0 and 1"),
-        ([*train, *score, "--rate", "0.001"], "at least 999 held-out normal rows, there are 200"),
-        ([*train, *score, "--rate", "0.004"], "give data.held_out=0.13, "),
-        ([*train, "--score", "nothing.csv"], "nothing.csv does not exist"),
-        (["--train", "nothing.csv", *score], "nothing.csv does not exist"),
-        ([*train, "--score", "other.csv"], "has the columns a, c, the run was trained on a, b"),
-        ([*train, "--score", "text.csv"], "row 1, column 'b' holds 'tcp', expected a number"),
-        (["--train", "constant.csv", *score], "'b' is 1 in all 450 rows to train on"),
-        ([*train, "--score", "images"], "images is a folder and "),
-        ([*train, *score, "--out", "scores.npy"], "unknown ending"),
-        ([*train, *score, "data=four_spin"], "cannot be given here"),
-        ([*train, *score, "trainer.max_stps=5"], "not a key of the config"),
-        ([*train, *score, "method=magic"], "method=magic is unknown"),
-        ([*train, *score, "--run", "runs/x"], "not allowed with"),
-        (score, "--train --run is required"),
-        (["--run", "nowhere", *score], "nowhere"),
-        (["--run", "nowhere", *score, "seed=3"], "only trust"),
-    ):
-        status, _, errors = open_door("detect", *arguments)
-        assert (status, errors.count("\n")) == (2, 1), (arguments, errors)
-        assert said in errors
-    assert not Path("scores.csv").exists()
-
-
 def trial(path, overrides):
     """A run in this process, for `run_trial`, which is tested by itself."""
     run = Run(compose([*overrides, f"run_dir='{path}'", "logger.wandb=null"]))
@@ -446,13 +235,13 @@ def trial(path, overrides):
 
 
 def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
-    monkeypatch.setattr("energy_gan.studies.kddcup.run_trial", trial)
+    monkeypatch.setattr("energy_gan.studies.study.run_trial", trial)
     root = Path(write_kdd(kdd_rows(400))).absolute()
     Path("docs").mkdir()
     settings = ["trainer.max_steps=2", "data.batch_size=64", "callbacks.progress.refresh_rate=0"]
     settings.append("callbacks.report=null")
     given = ["--methods", "kim_bengio", "--seeds", 0, 1, "--set", f"data.root={root}", *settings]
-    status, output, errors = open_door("anomaly", *given)
+    status, output, errors = open_door("study", "kddcup", *given)
     assert status == 0, errors
     page = Path("docs/anomaly.md").read_text()
     of_seeds = [
@@ -468,12 +257,12 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
         assert ("±" in line) == (name not in DETERMINISTIC)
     assert page.splitlines()[-1] in output
     before = {p: p.stat().st_mtime_ns for p in Path("runs").rglob("*") if p.is_file()}
-    assert open_door("anomaly", *given)[0] == 0
+    assert open_door("study", "kddcup", *given)[0] == 0
     assert before == {p: p.stat().st_mtime_ns for p in Path("runs").rglob("*") if p.is_file()}
     assert Path("docs/anomaly.md").read_text() == page
 
     for other in ("data.ratio=0.1", "data.split_seed=1", "data.distinct=true"):
-        status, _, errors = open_door("anomaly", *given, other)
+        status, _, errors = open_door("study", "kddcup", *given, other)
         assert (status, errors.count("\n")) == (2, 1)
         assert "runs/anomaly holds trials of another test" in errors
     for other, said in (
@@ -484,7 +273,7 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
         ("method.penalty.weight=7.5", " and not 7.5: give another --folder"),
         ("data.scaling=min_max", "made with data.scaling=standard and not min_max"),
     ):
-        status, _, errors = open_door("anomaly", *given, other)
+        status, _, errors = open_door("study", "kddcup", *given, other)
         assert (status, errors.count("\n")) == (2, 1), errors
         assert said in errors
     assert Path("docs/anomaly.md").read_text() == page
@@ -494,7 +283,7 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
     Path("moved/test.json").write_text(json.dumps({k: facts[k] for k in ("ratio", "split_seed")}))
     given[given.index(f"data.root={root}")] = "data.root=elsewhere"
     shown = ["callbacks.progress.refresh_rate=7", "logger.tensorboard=null", "callbacks.checkpoint.keep=1"]
-    status, _, errors = open_door("anomaly", *given, *shown, "--folder", "moved")
+    status, _, errors = open_door("study", "kddcup", *given, *shown, "--folder", "moved")
     assert status == 0, errors
     assert Path("docs/anomaly.md").read_text() == page
     assert json.loads(Path("moved/test.json").read_text()) == facts, (
@@ -561,7 +350,7 @@ def test_averages_by_either_class_are_one_recipe():
     ("name", "arguments", "path", "overrides"),
     [
         (
-            "report",
+            "two_dimensions",
             ["--methods", "aligned", "--data", "rings", "--seeds", 3],
             "runs/report/aligned/rings/seed_3",
             ["data=rings", "method=aligned", "seed=3"],
@@ -574,16 +363,17 @@ def test_averages_by_either_class_are_one_recipe():
         ),
     ],
 )
-def test_reports_refuse_trials_of_other_settings(open_door, name, arguments, path, overrides):
+def test_studies_refuse_trials_of_other_settings(open_door, name, arguments, path, overrides):
     Path(path).mkdir(parents=True)
     config = compose([*overrides, "trainer.max_steps=5", f"run_dir={path}"])
     OmegaConf.save(config, Path(path, "config.yaml"))
     Path(path, "metrics.json").write_text('{"metrics": {}, "yardsticks": {}, "seconds": 1.0, "step": 5}')
-    status, _, errors = open_door(name, *arguments)
+    Path("docs/figures").mkdir(parents=True)
+    status, _, errors = open_door("study", name, *arguments)
     assert (status, errors.count("\n")) == (2, 1), errors
     assert f"{path} was made with trainer.max_steps=5 and not 1500" in errors
-    if name == "report":
-        assert open_door(name, *arguments, "--no-runs")[0] == 0, "what is there is shown"
+    if name == "two_dimensions":
+        assert open_door("study", name, *arguments, "--no-runs")[0] == 0, "what is there is shown"
         assert "| `aligned` |" in Path("docs/two_dimensions.md").read_text()
 
 
@@ -599,7 +389,7 @@ def test_mistakes_at_the_table_are_one_line(open_door):
             "no finished trial",
         ),
     ):
-        status, _, errors = open_door("anomaly", *arguments)
+        status, _, errors = open_door("study", "kddcup", *arguments)
         assert (status, errors.count("\n")) == (2, 1), (arguments, errors)
         assert said in errors
 
@@ -614,20 +404,3 @@ def test_the_config_builds_the_data():
     assert data.scaling == "min_max"
     with pytest.raises(InputError, match=r"data\.scaling"):
         check({"data": config["data"] | {"scaling": "max"}})
-
-
-def test_the_background_is_the_energy_of_a_gaussian_of_the_points_with_noise():
-    mix = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
-    train, test = (torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) @ mix for n in (3000, 20))
-    law = torch.distributions.MultivariateNormal(train.mean(0), train.T.cov() + 0.5**2 * torch.eye(5))
-    found = gaussian_energy(train, test, noise=0.5)
-    torch.testing.assert_close(found, -law.log_prob(test).to(found), rtol=0.02, atol=0.05)
-
-
-def test_excess_and_slope_count_in_standard_deviations_of_normal_points():
-    normal = np.random.default_rng(0).normal(size=(1000, 2))
-    excess = np.append(7 + 3 * normal[:, 0], [7, 10])
-    slope = np.exp(np.append(5 * normal[:, 1] - 2, [3, -2]))
-    found = excess_and_slope(excess, slope, 1000)
-    np.testing.assert_allclose(found[:1000].std(), np.sqrt(1 + 1 / 4), rtol=0.1)
-    np.testing.assert_allclose(found[1000:], [0.5, 1], atol=0.1)

@@ -1,0 +1,35 @@
+"""Trials, their numbers, a page of docs/: `python -m energy_gan.cli.study NAME …`, NAME --help says which.
+
+What is there is not run again, and what was cut short goes on; so a study can be stopped and started.
+"""
+
+import sys
+
+from energy_gan.cli import Parser, door
+from energy_gan.errors import InputError
+from energy_gan.studies.agreement import Entropies, Images, TwoDimensions
+from energy_gan.studies.held_out_digit import HeldOutDigit
+from energy_gan.studies.kddcup import KDDCup
+from energy_gan.studies.scaling import Scaling
+
+STUDIES = {study.name: study for study in (TwoDimensions, Images, Entropies, Scaling, KDDCup, HeldOutDigit)}
+
+
+def main() -> None:
+    name, *words = sys.argv[1:] or [""]
+    if name in ("-h", "--help"):
+        print(__doc__)
+        for study in STUDIES.values():
+            print(f"  {study.name:<16}{study.about}")
+        return
+    if name not in STUDIES:
+        given = f"STUDY={name} is unknown" if name and not name.startswith("-") else "no study is named"
+        raise InputError(f"{given}: give STUDY=NAME, one of {', '.join(STUDIES)}")
+    study = STUDIES[name]
+    parser = Parser(f"study {name}", description=study.about)
+    study.arguments(parser)
+    study(parser.parse_args(words)).run()
+
+
+if __name__ == "__main__":
+    door(main)

@@ -1,0 +1,173 @@
+"""New rows or images beside normal ones: their energies, and which of them are unusual.
+
+A new one is flagged if its energy is above that of all but a share `rate` of the held-out normal ones: of new
+normal ones so many, or fewer, are flagged by mistake.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from energy_gan.data.base import DataModule
+from energy_gan.data.folder import folder_batches, require_images
+from energy_gan.data.images import ImageData
+from energy_gan.data.table import read_in_order, table_shape
+from energy_gan.errors import InputError
+from energy_gan.metrics.anomaly import MIXTURE, auroc, detectors, least_for, scores_of, threshold_at_rate
+from energy_gan.model import Model
+from energy_gan.randomness import random_generator
+from energy_gan.run.compose import Config, compose
+from energy_gan.run.run import Run, without_folder
+
+FITTED = 50_000_000  # numbers that the yardsticks see
+New = Path | Float[np.ndarray, "N D"]  # a folder of images, or rows
+
+
+def read_new(known: str | Path, path: str, columns: Sequence[str] | None) -> New:
+    """The rows of a table in the order of the columns; of images, which have none, the folder.
+
+    Args:
+        known: what was trained on, or the run, for the complaint.
+
+    Raises:
+        InputError: it is of another kind, cannot be read, or the folder has no image.
+    """
+    is_folder = Path(path).is_dir()
+    if columns is None and not is_folder:
+        raise InputError(f"{known} is of images and {path} is no folder: give a folder of images")
+    if columns is not None and is_folder:
+        raise InputError(f"{known} is of rows and {path} is a folder: give a .csv, .npy or .parquet")
+    if columns is not None:
+        return read_in_order(path, columns)
+    require_images(Path(path))
+    return Path(path)
+
+
+class Scored(NamedTuple):
+    """What the new ones are called, a column by its title; their energies; what could not be read."""
+
+    names: dict[str, Sequence]
+    energies: Float[np.ndarray, "N"]
+    unreadable: list[str]
+
+
+def score(model: Model, new: New) -> Scored:
+    """Rows are called by their number from 1, images by their path in the folder."""
+    if model.kind != "images":
+        return Scored({"row": range(1, len(new) + 1)}, model.energy(new).numpy(), [])
+    names, energies, unreadable = [], [], []
+    for some, x in folder_batches(
+        new, model.method.shape, crop_of(model.method.hparams.get("data", {})), unreadable
+    ):
+        names += some
+        energies.append(model.energy(x).numpy())
+    return Scored({"file": names}, np.concatenate(energies), unreadable)
+
+
+def crop_of(data: Config) -> str:
+    """How images are cropped for a model: as those of its data; but a crop in pixels suits only its set."""
+    crop = data.get("crop")
+    return crop if crop in ("centre", "none") else "centre"
+
+
+# ---- which are unusual
+
+
+def learn(source: str, overrides: Sequence[str], trust: Sequence[str], rate: float, scratch: str) -> Run:
+    """A run that was trained on a table of normal rows, or on a folder of normal images.
+
+    Args:
+        overrides: `run_dir` among them keeps it.
+        scratch: a folder for decoded images that are not kept.
+
+    Raises:
+        InputError: an override is wrong or names the data; there are too few of them for the rate.
+    """
+    is_folder = Path(source).is_dir()
+    named = ("data", "data.root") if is_folder else ("data", "data.path", "data.shape")
+    for override in overrides:
+        if override.partition("=")[0] in named:
+            raise InputError(f"{override} cannot be given here: --train names what to train on")
+    path = source.replace("'", "\\'")
+    if is_folder:
+        settings = ["data=folder", f"data.root='{path}'"]
+        if not any(o.startswith(("data.cache=", "run_dir=")) for o in overrides):
+            settings.append(f"data.cache='{scratch}'")
+    else:
+        settings = ["data=points", f"data.path='{path}'", f"data.shape={table_shape(source)}"]
+    config = compose([*overrides, *settings])
+    kept = config["run_dir"] is not None
+    run = Run(config if kept else without_folder(config), trust)
+    require_enough(run.data, rate)
+    if kept:
+        run.create()
+    run.fit()
+    return run
+
+
+def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> None:
+    """InputError if the held-out ones are too few to know how high the rarest of them reach.
+
+    Args:
+        is_trained: so that another share cannot be held out.
+    """
+    least, n_held_out = least_for(rate), len(data.held_out)
+    if n_held_out < least:
+        share = np.ceil(100 * least / (n_held_out + len(data.points))) / 100
+        enough = f"data.held_out={share:g}, " if share <= 0.5 and not is_trained else ""
+        raise InputError(
+            f"--rate {rate:g} takes at least {least} held-out normal {called(data)}, there are {n_held_out}: "
+            f"give {enough}more normal {called(data)}, or a larger rate"
+        )
+
+
+def called(data: DataModule) -> str:
+    """What a user calls its points."""
+    return "images" if data.kind == "images" else "rows"
+
+
+def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> float:
+    """The energy above which a new one is unusual.
+
+    Raises:
+        InputError: an energy is not finite.
+    """
+    of_normal = model.energy(data.held_out).numpy()
+    for which, values in (("new", scored.energies), ("held-out", of_normal)):
+        if n_bad := int((~np.isfinite(values)).sum()):
+            raise InputError(
+                f"the energy of {n_bad} of {len(values)} {which} {called(data)} is not finite: these are too "
+                "far from the normal ones, or training failed; give trainer.max_steps=… or another method=…"
+            )
+    return threshold_at_rate(of_normal, rate)
+
+
+# ---- images of other kinds
+
+
+def versus(
+    run: Path, model: Model, data: ImageData, outside: Mapping[str, Tensor], n: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """For each other set the AUROC of each score against n held-out images of the run's own.
+
+    The scores are those of the energy and, as yardsticks, of two detectors that saw the images trained on.
+    """
+    rng = random_generator(seed, 1)
+    own = data.pixels(data.held_out[torch.randperm(len(data.held_out), generator=rng)[:n]])
+    x = torch.cat([own, *outside.values()])
+    scores = scores_of(run, model, x)
+    order = torch.randperm(len(data.points), generator=rng)[: max(2, FITTED // x[0].numel())]
+    train = data.pixels(data.points[order]).flatten(1).numpy()
+    names = ["nearest neighbour", MIXTURE]
+    scores |= detectors(train, x.flatten(1).numpy(), seed, names, rescale=False)
+    numbers, start = {}, len(own)
+    for name, images in outside.items():
+        here = slice(start, start + len(images))
+        numbers[name] = {score: auroc(values[: len(own)], values[here]) for score, values in scores.items()}
+        start += len(images)
+    return numbers
