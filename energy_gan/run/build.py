@@ -20,6 +20,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from energy_gan.errors import InputError
 from energy_gan.run.buildable import check_root, locate, named, shown
 from energy_gan.run.compose import PLURAL, Config
+from energy_gan.run.folder import WRITTEN
 from energy_gan.run.plain import check_plain, inside
 
 # the only leaves that no constructor takes
@@ -47,7 +48,6 @@ REFUSALS = (
 )
 CALL_KEYS = {"_target_", "_partial_"}
 NEVER = {"trust", "model_registry"}  # parameters that no config gives: who is trusted, where weights are sent
-WRITTEN = {"folder", "run_dir", "default_root_dir", "dirpath", "save_dir"}  # parameters that name a place
 
 
 def check(config: Config, trust: Sequence[str] = ()) -> None:

@@ -13,6 +13,13 @@ WHOLE = {  # what a run's config has at least
     "run_dir": str,
     "seed": int,
 }
+WRITTEN = {
+    "folder",
+    "run_dir",
+    "default_root_dir",
+    "dirpath",
+    "save_dir",
+}  # parameters that name a run's places
 # what runs share: decoded images, features; and a file of each that tells a folder in which they are kept
 SHARED = {"cache": "*_train_*.json", "features": "statistics_*.npz"}
 

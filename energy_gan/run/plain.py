@@ -1,7 +1,8 @@
 """Plain values: all that is taken from a file, looked at before anything is made of it."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ NAME = 100  # letters of a key
 INTEGERS = 2**63
 
 
-def check_plain(value: Any, key: str = "") -> None:
+def check_plain(value: Any, key: str = "", known: Collection[str] = ()) -> None:
     """Refuse what is not made of dictionaries, lists, text, numbers, true, false and null.
 
-    Text with ${ in it, which some reader could resolve, is refused too, and numbers of more than 64 bits.
+    Text with ${ in it, which some reader could resolve, is refused too, but for the words that are `known`;
+    and numbers of more than 64 bits.
 
     Raises:
         InputError: names the key.
@@ -28,9 +30,10 @@ def check_plain(value: Any, key: str = "") -> None:
         if count > VALUES:
             raise InputError(f"{where} is too much: {VALUES} values are the most")
         if isinstance(found, str):
-            if "${" in found:
+            if "${" in found and found not in known:
+                what = re.search(r"\$\{\w*", found)[0]
                 raise InputError(
-                    f"{where} holds an interpolation, ${{…}}, which nothing resolves here: give the value"
+                    f"{where} holds an interpolation, {what}}}, which nothing resolves here: give the value"
                 )
             if "\0" in found or not _encodes(found):
                 raise InputError(f"{where} holds characters that are no text")
@@ -66,7 +69,9 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+def read_yaml(
+    path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader, known: Collection[str] = ()
+) -> Any:
     """A YAML file's values, plain; its size, its depth and its numbers have bounds, and it has no aliases.
 
     Raises:
@@ -78,7 +83,7 @@ def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> An
         if len(contents) > SIZE:
             raise InputError(f"{path} is longer than {SIZE} bytes: a config is not")
         values = parse_yaml(contents.decode(), loader)
-        check_plain(values)
+        check_plain(values, known=known)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except Exception as error:  # a tag that does not fit its value leads PyYAML to whatever it raises

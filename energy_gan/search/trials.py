@@ -31,7 +31,8 @@ import yaml
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import split_trust
-from energy_gan.search.file import Sweep, engine, plain
+from energy_gan.run.plain import check_plain, read_yaml
+from energy_gan.search.file import KNOWN, Sweep, engine, plain
 from energy_gan.system.files import held, write_text
 
 PATIENCE = 20.0  # seconds that a trial has to end when asked to
@@ -102,7 +103,7 @@ class Search:
         path, spec = self.folder / "sweep.yaml", self.sweep.searched
         if not path.is_file():
             write_text(path, yaml.safe_dump(spec, sort_keys=False))
-        elif yaml.safe_load(path.read_text()) != spec:
+        elif read_yaml(path, known=KNOWN) != spec:
             raise InputError(
                 f"{self.folder} holds trials of another sweep than {self.sweep.name} is now (see its "
                 "sweep.yaml): give FOLDER=… for the new one, or remove that folder"
@@ -112,8 +113,12 @@ class Search:
         trials = []
         for file in self.folder.glob("trial_*.json"):
             try:
-                trials.append(Trial(**json.loads(file.read_text())))
-            except (ValueError, TypeError) as error:
+                trial = Trial(**json.loads(file.read_text()))
+                check_plain(asdict(trial))
+                if unknown := trial.values.keys() - self.sweep.spec["parameters"].keys():
+                    raise ValueError(f"{', '.join(sorted(unknown))} is no parameter of the sweep")
+                trials.append(trial)
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
                 raise InputError(f"{file} is damaged: remove it ({error})") from error
         return sorted(trials, key=lambda trial: trial.number)
 
@@ -215,7 +220,7 @@ class Search:
             return [sys.executable, "-c", ""]  # ended while nobody looked
         if checkpoints := sorted(run.glob("checkpoints/step_*.ckpt")):
             step = int(checkpoints[-1].stem.removeprefix("step_"))
-            steps = yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"]
+            steps = read_yaml(run / "config.yaml")["trainer"]["max_steps"]
             trust = [f"trust=[{name}]" for name in split_trust(self.sweep.overrides)[1]]  # is in no config
             return [*doors, f"energy_gan.cli.{'resume' if step < steps else 'evaluate'}", str(run), *trust]
         shutil.rmtree(run, ignore_errors=True)  # of a trial that saved nothing before it was cut
