@@ -119,7 +119,8 @@ class Search:
                     raise ValueError(f"{', '.join(sorted(unknown))} is no parameter of the sweep")
                 trials.append(trial)
             except (ValueError, TypeError, AttributeError, RecursionError) as error:
-                raise InputError(f"{file} is damaged: remove it ({error})") from error
+                said = " ".join(str(error).split())
+                raise InputError(f"{file} is damaged: remove it ({said})") from error
         return sorted(trials, key=lambda trial: trial.number)
 
     def _keep(self, trial: Trial) -> None:
