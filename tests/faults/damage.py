@@ -349,7 +349,7 @@ def contents(every: int = 1) -> Iterator[Outcome]:
     for place in ("checkpoints", "figures"):
         run = copy(whole)
         shutil.rmtree(run / place, ignore_errors=True)
-        (run / place).symlink_to(shutil.copytree(whole / "checkpoints", fresh("elsewhere") / "x"))
+        (run / place).symlink_to(shutil.copytree(whole / "checkpoints", fresh("elsewhere") / "x").absolute())
         problem = one_line(in_child(lambda run=run: open_door("resume", str(run), "trainer.max_steps=30")))
         yield Outcome("a link out of a run's folder", place, not problem, problem)
 
