@@ -24,7 +24,7 @@ from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Learned, Method
 from energy_gan.methods.fit_together import check_parts
 from energy_gan.methods.phases import Objective, Penalty, phases
-from energy_gan.methods.players import Draws, Player, Step, Terms, plain
+from energy_gan.methods.players import Draws, Player, Step, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
 from energy_gan.objectives import maximum_likelihood, mean_energy, noised
@@ -76,8 +76,8 @@ class EnergyGAN(Method):
         self.energy, self.generator, self.draws = energy, generator, draws
         self.negatives, self.data_noise = negatives or GeneratorNegatives(), data_noise
         self.terms = nn.ModuleDict({name: term for name, term in (terms or {}).items() if term is not None})
-        self.objective, self.generator_objective = plain(objective), plain(generator_objective)
-        self.penalty, self.second_derivatives = plain(penalty), penalty is not None
+        self.objective, self.generator_objective = objective, generator_objective
+        self.penalty, self.second_derivatives = penalty, penalty is not None
         self.last_negatives: Negatives | None = None  # for those who watch
         check_parts(self, energy_learns, generator_learns, generator_first)
 

@@ -18,7 +18,7 @@ from torch import nn
 from energy_gan.methods.base import Learned, Method
 from energy_gan.methods.fit_together import check_energy
 from energy_gan.methods.phases import Objective, Penalty, phases
-from energy_gan.methods.players import Player, Terms, plain
+from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.objectives import maximum_likelihood, noised
 from energy_gan.optim.learns import Learns
@@ -52,7 +52,7 @@ class MaximumLikelihood(Method):
     ):
         super().__init__(shape, seed)
         self.energy, self.negatives, self.data_noise = energy, negatives, data_noise
-        self.objective, self.penalty = plain(objective), plain(penalty)
+        self.objective, self.penalty = objective, penalty
         self.second_derivatives = penalty is not None
         self.last_negatives: Negatives | None = None  # for those who watch
         check_energy(self)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import nn
@@ -15,7 +15,6 @@ from energy_gan.randomness import processes, rows
 from energy_gan.shapes import Latents, Points, Scalar
 
 Terms = Mapping[str, Scalar]
-F = TypeVar("F")
 
 
 class Player:
@@ -32,7 +31,7 @@ class Player:
         self.parameters = [p for p in part.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError(f"the {name} has no weights to train")
-        self.optimizer, self.schedule = learns.optimizer(self.parameters), plain(learns.schedule)
+        self.optimizer, self.schedule = learns.optimizer(self.parameters), learns.schedule
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def moves(self, step: int) -> range:
@@ -98,13 +97,3 @@ class Step:
         prior, n = self.generator.prior, self.draws.n
         draw = partial(prior.spread if self.draws.spread else prior.sample, device=self.x.device)
         return rows(n // processes() if n else len(self.x), draw)
-
-
-def plain(function: F) -> F:
-    """A config's partial as Python's own: Hydra's asks at every call, for a millisecond, whether it may.
-
-    It may: its target was checked when it was built.
-    """
-    if not isinstance(function, partial):
-        return function
-    return partial(function.func, *function.args, **function.keywords)

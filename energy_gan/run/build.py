@@ -1,32 +1,31 @@
-"""From a config to objects: the one place that checks and instantiates.
+"""From a config to objects: the one place that checks and builds.
 
-A config is a tree of nodes; a node with `_target_` is a call, its other keys the arguments. Before
-anything is built, every node is checked: the target must come from this package, from a few
-libraries, or from a package that the user trusts on the command line; every key must be a parameter
-of the target; every value must fit the parameter's annotation. Each failure is one line that names
-the key, the value and the remedy.
+A config is a tree of nodes; a node with `_target_` is a call, its other keys the arguments. Before anything
+is built, every value must be plain and every node is checked: the target must be one that a config may name
+(`buildable`); every key must be a parameter of the target; every value must fit the parameter's annotation.
+What is checked is what is built, nothing is resolved in between. Each failure is one line that names the
+key, the value and the remedy.
 """
 
 import difflib
-import importlib
 import inspect
-import re
 import typing
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from energy_gan.errors import InputError
+from energy_gan.run.buildable import check_root, locate, named, shown
 from energy_gan.run.compose import PLURAL, Config
+from energy_gan.run.folder import WRITTEN
+from energy_gan.run.plain import check_plain, inside
 
 if TYPE_CHECKING:
     from energy_gan.data.base import DataModule
 
-TRUSTED = ("energy_gan", "lightning.pytorch", "torch.nn", "torch.optim")
 # the only leaves that no constructor takes
 TYPES = {
     "seed": Annotated[int, Ge(0)],
@@ -35,10 +34,23 @@ TYPES = {
     "compile": bool,
     "channels_last": bool,
     "float32_matmul_precision": Literal["highest", "high", "medium"],
+    "name": str | None,
+    "run_dir": str | None,
 }
-WITHOUT_TARGET = {"name", "run_dir", *TYPES}
-REFUSALS = (ValueError, RuntimeError, IndexError, OverflowError, TypeError)  # what torch says of bad values
+# what constructors refuse, and torch and Lightning say of bad values
+REFUSALS = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    ImportError,
+    MemoryError,
+)
 CALL_KEYS = {"_target_", "_partial_"}
+NEVER = {"trust", "model_registry"}  # parameters that no config gives: who is trusted, where weights are sent
 
 
 def check(config: Config, trust: Sequence[str] = ()) -> None:
@@ -47,22 +59,41 @@ def check(config: Config, trust: Sequence[str] = ()) -> None:
     Raises:
         InputError: names the first such key, its value and what was expected.
     """
+    check_plain(config)
     for key, expected in TYPES.items():
         if key in config:
-            _check_type(config[key], expected, key)
-    for key, value in config.items():
-        if key not in WITHOUT_TARGET:
-            _check(value, key, trust)
+            check_type(config[key], expected, key)
     for group in PLURAL:
         parts = config.get(group) or {}
         if not isinstance(parts, dict):
-            raise InputError(f"{group} is of the wrong type: expected parts by name, got {parts!r}")
+            raise InputError(f"{group} is of the wrong type: expected parts by name, got {shown(parts)}")
         for name, part in parts.items():
-            if part is not None and "_target_" not in part:
+            if isinstance(part, list) or (
+                isinstance(part, dict) and ("_target_" not in part or part.get("_partial_"))
+            ):
                 raise InputError(
                     f"{group}.{name} has no _target_, so nothing can be made of it: leave it out, "
                     f"{group}.{name}=null, or give all of it"
                 )
+    for key, value in config.items():
+        if key not in TYPES:
+            _check(value, key, trust)
+            if isinstance(value, dict) and value.get("_partial_") and key != "trainer":
+                raise InputError(f"{key}._partial_=True makes nothing of it: leave it out")
+    for group in (*PLURAL, "trainer"):
+        _check_places(config.get(group), group, config)
+
+
+def _check_places(node: Any, key: str, config: Config) -> None:
+    """A run writes into its own folder only."""
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in entries:
+        here, home = f"{key}.{name}", config.get("run_dir")
+        if name in WRITTEN and isinstance(value, str) and home is not None and not inside(value, home):
+            raise InputError(
+                f"{here}={shown(value)} is not in the run's own folder: give run_dir=FOLDER alone"
+            )
+        _check_places(value, here, config)
 
 
 def _check(node: Any, key: str, trust: Sequence[str]) -> None:
@@ -79,15 +110,13 @@ def _check(node: Any, key: str, trust: Sequence[str]) -> None:
 
 
 def _check_call(node: Config, key: str, trust: Sequence[str]) -> None:
-    target = _locate(node["_target_"], key, trust)
-    if not isinstance(node.get("_partial_", False), bool):
-        raise InputError(
-            f"{key}._partial_={node['_partial_']!r} is of the wrong type: expected true or false"
-        )
+    target = locate(node["_target_"], key, trust)
+    check_root(target, key)
+    check_type(node.get("_partial_", False), bool, f"{key}._partial_")
     parameters = {
         name: p
         for name, p in inspect.signature(target).parameters.items()
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in NEVER
     }
     annotations = _annotations(target)
     for name, value in node.items():
@@ -102,37 +131,12 @@ def _check_call(node: Config, key: str, trust: Sequence[str]) -> None:
         if _holds_calls(value):
             _check(value, f"{key}.{name}", trust)
         elif name in annotations:
-            _check_type(value, annotations[name], f"{key}.{name}")
+            check_type(value, annotations[name], f"{key}.{name}")
     required = [name for name, p in parameters.items() if p.default is p.empty]
     absent = [name for name in required if name not in node]
     if absent and not node.get("_partial_"):
         name = f"{key}.{absent[0]}"
         raise InputError(f"{name} has no value: {node['_target_']} needs it, give +{name}=VALUE")
-
-
-def _locate(path: Any, key: str, trust: Sequence[str]) -> Any:
-    """The class or function of a dotted name, if it is defined where we trust.
-
-    The name's own module counts, not only the path to it: `energy_gan.run.build.importlib` is refused.
-    """
-    allowed = (*TRUSTED, *trust)
-
-    def trusted(name: str) -> bool:
-        return any(name == package or name.startswith(f"{package}.") for package in allowed)
-
-    if not isinstance(path, str) or not trusted(path):
-        raise InputError(
-            f"{key}._target_={path} is not trusted: targets come from {', '.join(allowed)}; to admit your "
-            f"own package, give trust=[{str(path).partition('.')[0]}] on the command line"
-        )
-    module, _, name = path.rpartition(".")
-    try:
-        target = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{key}._target_={path} cannot be imported: {error}") from error
-    if not callable(target) or not trusted(getattr(target, "__module__", None) or ""):
-        raise InputError(f"{key}._target_={path} is not a class or function of {', '.join(allowed)}")
-    return target
 
 
 def _annotations(target: Any) -> dict[str, Any]:
@@ -148,7 +152,8 @@ def _holds_calls(value: Any) -> bool:
     return isinstance(value, list) and any(_holds_calls(v) for v in value)
 
 
-def _check_type(value: Any, annotation: Any, key: str) -> None:
+def check_type(value: Any, annotation: Any, key: str) -> None:
+    """InputError that names the key unless the value fits the annotation."""
     try:
         adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
     except PydanticUserError:
@@ -160,7 +165,9 @@ def _check_type(value: Any, annotation: Any, key: str) -> None:
     except ValidationError as error:
         wanted = dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors())
         wanted = [text.replace("an instance of Sequence", "a list") for text in wanted]
-        raise InputError(f"{key}={value!r} is of the wrong type: expected {' or '.join(wanted)}") from error
+        raise InputError(
+            f"{key}={shown(value)} is of the wrong type: expected {' or '.join(wanted)}"
+        ) from error
 
 
 def _wants_tuple(annotation: Any) -> bool:
@@ -168,21 +175,26 @@ def _wants_tuple(annotation: Any) -> bool:
     return typing.get_origin(annotation) is tuple or any(map(_wants_tuple, typing.get_args(annotation)))
 
 
-def build(node: Config, key: str) -> Any:
-    """The object, or the containers of objects, that a checked node describes.
+def build(node: Any, key: str) -> Any:
+    """The object, or the containers of objects, that a checked node describes: arguments first, in order.
 
     Raises:
         InputError: a constructor refused a value.
     """
+    if isinstance(node, list):
+        return [build(value, f"{key}[{index}]") for index, value in enumerate(node)]
+    if not isinstance(node, dict):
+        return node
+    arguments = {name: build(value, f"{key}.{name}") for name, value in node.items() if name not in CALL_KEYS}
+    if "_target_" not in node:
+        return arguments
+    target = named(node["_target_"])
+    if node.get("_partial_"):
+        return partial(target, **arguments)
     try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        if not isinstance(cause, REFUSALS):
-            raise
-        where = re.search(r"full_key: (\S+)", str(error))
-        where = ".".join([key, *([where[1]] if where else [])])
-        raise InputError(f"{where}: {refusal(cause)}") from error
+        return target(**arguments)
+    except REFUSALS as error:
+        raise InputError(f"{key}: {refusal(error)}") from error
 
 
 def build_data(node: Config, trust: Sequence[str] = ()) -> "DataModule":
@@ -197,5 +209,5 @@ def build_data(node: Config, trust: Sequence[str] = ()) -> "DataModule":
 
 def refusal(cause: BaseException) -> str:
     """What a constructor said against its values, in one line."""
-    said = " ".join(str(cause).split())
+    said = " ".join(str(cause).split()) or type(cause).__name__
     return said if isinstance(cause, ValueError) else f"the values do not go together: {said}"

@@ -12,8 +12,9 @@ import torch
 from energy_gan.data.base import DataModule
 from energy_gan.errors import InputError
 from energy_gan.model import Model
-from energy_gan.run.build import build, build_data, check
+from energy_gan.run.build import build, build_data, check, refusal
 from energy_gan.run.compose import read_config
+from energy_gan.run.contents import OlderLayoutError, check_contents, check_fits
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -40,18 +41,23 @@ def newest(run: Path) -> tuple[Path, dict[str, Any]]:
     Raises:
         InputError: it is no run's folder, nothing was saved in it, or nothing of it is whole.
     """
-    found = checkpoints(run)
+    found, said = checkpoints(run), ""
     for count, path in enumerate(found):
         try:
             checkpoint = read_checkpoint(path)
-        except InputError:
+        except OlderLayoutError:
+            raise  # so are the others
+        except InputError as error:
+            said = said or str(error)
             continue
         if count:
             damaged = ", ".join(p.name for p in found[:count])
             print(f"{run}: {damaged} cannot be read, {path.name} is taken instead", file=sys.stderr)
         return path, checkpoint
     names = ", ".join(path.name for path in found)
-    raise InputError(f"RUN={run} has no checkpoint that can be read, {names} are damaged: train it anew")
+    raise InputError(
+        f"RUN={run} has no checkpoint that can be read, {names} are damaged: train it anew; {said}"
+    )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -77,10 +83,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} cannot be read, the checksum of {changed} is wrong: give an earlier one of its folder"
         )
-    held = checkpoint if isinstance(checkpoint, dict) else {}
-    parts = held.get("hyper_parameters"), held.get("state_dict")
-    if not all(isinstance(part, dict) for part in parts) or "method" not in parts[0]:
-        raise InputError(f"{path} is no checkpoint of energy_gan: give a run's folder or a .ckpt file of one")
+    check_contents(checkpoint, path)
     return checkpoint
 
 
@@ -99,14 +102,12 @@ def load(path: str | Path, trust: Sequence[str] = ()) -> Model:
     config = checkpoint["hyper_parameters"]
     check({"method": config["method"]}, trust)
     method = build(config["method"], "method")
+    check_fits(method, checkpoint, path)
     method.save_hyperparameters(config)
     try:
         method.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
-        raise InputError(
-            f"{path} holds weights of other networks than its config describes: it was trained with parts of "
-            "your own, `fit(energy=…, generator=…)`; build these and load the file's state_dict into them"
-        ) from error
+        raise InputError(f"{path} holds other weights than its config describes: {refusal(error)}") from error
     return Model(method.eval())
 
 

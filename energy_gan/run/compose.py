@@ -16,10 +16,13 @@ from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from energy_gan.errors import InputError
+from energy_gan.run.folder import check_links, check_places, check_whole
+from energy_gan.run.plain import check_plain, parse_yaml, read_yaml
 
 HERE = Path(__file__).parent.parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
@@ -169,14 +172,24 @@ def _leaves(node: Any, key: str = "") -> Iterator[str]:
 ABSENT = object()  # null is a value
 
 
-def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
+def read_config(run: Path, overrides: Sequence[str] = (), places: Sequence[str] = ()) -> Config:
     """The config that a run's folder keeps, for use in that folder, with some values changed.
 
+    It may be a stranger's: its values are plain and taken as they are, see `energy_gan.run.folder`.
+
+    Args:
+        places: folders that the user himself has named for what runs share.
+
     Raises:
-        InputError: the file is damaged, or an override names a key that it does not have.
+        InputError: the file is damaged, of an older layout or says where else to write, or an override
+            names a key that it does not have.
     """
+    path = run / "config.yaml"
+    kept = read_yaml(path, get_yaml_loader())
+    check_whole(kept, path)
+    check_links(run)
     try:
-        config = OmegaConf.load(run / "config.yaml")
+        config = OmegaConf.create(kept)
         OmegaConf.set_struct(config, True)
         config.run_dir, old = str(run), config.run_dir
         for name in ("callbacks", "logger", "trainer"):  # the folder may have been moved
@@ -186,22 +199,27 @@ def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
             if not equals or OmegaConf.select(config, key, default=ABSENT) is ABSENT:
                 near = difflib.get_close_matches(key, list(_leaves(OmegaConf.to_container(config))), n=1)
                 hint = f", did you mean {near[0]}?" if near else ""
-                raise InputError(f"{override!r} changes no key of {run}/config.yaml{hint}")
-            there, new = OmegaConf.select(config, key), OmegaConf.create(f"v: {value}").v
-            if isinstance(there, DictConfig) and new is not None and not isinstance(new, DictConfig):
+                raise InputError(f"{override!r} changes no key of {path}{hint}")
+            given, there = parse_yaml(f"v: {value}", get_yaml_loader())["v"], OmegaConf.select(config, key)
+            check_plain(given, key)
+            if isinstance(there, DictConfig) and given is not None and not isinstance(given, dict):
                 raise InputError(
-                    f"{override} names another group of settings, and {run}/config.yaml keeps its own: give "
-                    f"its keys one by one, {key}.KEY=VALUE"
+                    f"{override} names another group of settings, and {path} keeps its own: give its keys "
+                    f"one by one, {key}.KEY=VALUE"
                 )
-            OmegaConf.update(config, key, new, force_add=True)
-        return OmegaConf.to_container(config)
-    except (OmegaConfBaseException, YAMLError, AttributeError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{run}/config.yaml cannot be read: {' '.join(str(error).split())}") from error
+            OmegaConf.update(config, key, OmegaConf.create({"v": given}).v, force_add=True)
+        config = OmegaConf.to_container(config)
+    except (OmegaConfBaseException, YAMLError, AttributeError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    check_places(config, run, {override.partition("=")[0] for override in overrides}, places)
+    return config
 
 
-def _replace(node: Any, old: str, new: str) -> None:
+def _replace(node: Any, old: Any, new: str) -> None:
     for key, value in node.items() if isinstance(node, DictConfig) else ():
-        if isinstance(value, str) and value.startswith(old):
+        if isinstance(value, str) and (value == old or value.startswith(f"{old}/")):
             node[key] = new + value[len(old) :]
         else:
             _replace(value, old, new)

@@ -26,6 +26,7 @@ from energy_gan.model import Model
 from energy_gan.run.build import REFUSALS, build, check, refusal
 from energy_gan.run.checkpoints import newest
 from energy_gan.run.compose import Config, compose
+from energy_gan.run.contents import check_fits
 from energy_gan.run.distributed import lost
 from energy_gan.system.files import held, write_text
 
@@ -94,7 +95,7 @@ class Run:
         make = build({**self.config["trainer"], "_partial_": True}, "trainer")
         try:
             trainer = make(callbacks=list(self.callbacks.values()), logger=loggers)
-        except (MisconfigurationException, ValueError, TypeError) as error:
+        except (MisconfigurationException, *REFUSALS) as error:
             said, settings = " ".join(str(error).split()).rstrip(".!"), self.config["trainer"]
             hint = ""
             if settings.get("accelerator", "cpu") != "cpu":
@@ -163,6 +164,7 @@ class Run:
             InputError: there is none, or nothing is left to do.
         """
         path, checkpoint = found or newest(self.folder)
+        check_fits(self.method, checkpoint, path, self.trainer)
         step, last = checkpoint["global_step"], self.trainer.max_steps
         if step >= last:
             raise InputError(

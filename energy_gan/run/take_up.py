@@ -11,6 +11,7 @@ from typing import Any
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import CONF, Config, read_config
+from energy_gan.run.folder import shared_places
 
 
 def first_process() -> bool:
@@ -68,7 +69,7 @@ def taken_up(config: Config) -> Config | None:
                 "is overwritten: name another"
             )
         return None
-    kept = read_config(folder)
+    kept = read_config(folder, places=[place for _, place in shared_places(config)])
     if different := differences(kept, as_kept(config)):
         listed = "; ".join(different[:3]) + (f"; {len(different) - 3} more" if len(different) > 3 else "")
         raise InputError(

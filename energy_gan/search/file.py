@@ -7,10 +7,10 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from energy_gan.errors import InputError
 from energy_gan.run.compose import CONF
+from energy_gan.run.folder import SHARED, WRITTEN
+from energy_gan.run.plain import read_yaml
 
 FOLDERS = (Path("sweeps"), CONF.parent / "sweeps")
 TRAIN, VALUES = "energy_gan.cli.train", "${args_no_hyphens}"
@@ -83,12 +83,10 @@ def read(name: str) -> Sweep:
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise InputError(f"SWEEP={name} is unknown: choose one of {', '.join(names())}, or give a .yaml file")
-    try:
-        spec = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    spec = read_yaml(path, known=KNOWN)
     try:
         check_form(spec)
+        _check_trust(spec)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return Sweep(path.stem, spec)
@@ -167,6 +165,18 @@ def _check_command(command: Any) -> None:
     for word in command[command.index(TRAIN) + 1 :]:
         if word != VALUES and "=" not in str(word):
             raise InputError(f"its command gives {word!r} to {TRAIN}: write key=value")
+
+
+def _check_trust(spec: dict) -> None:
+    """A file, which may be a stranger's, admits no packages and does not say where to write or to look."""
+    words = [*map(str, spec["command"]), *(f"{name}=…" for name in spec["parameters"])]
+    for word in words:
+        key = word.partition("=")[0].strip(" \t'\"+~")
+        if key == "trust":
+            raise InputError(f"{word} stands in the file: whom you trust is said by ARGS='trust=[…]' alone")
+        # the run_dir of a trial is chosen for it
+        if key.startswith("hydra") or (key != "run_dir" and key.rpartition(".")[2] in {*WRITTEN, *SHARED}):
+            raise InputError(f"{word} stands in the file, which does not say where to write: give it as ARGS")
 
 
 def _check_grid(parameters: Mapping[str, dict]) -> None:

@@ -30,8 +30,9 @@ import yaml
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import split_trust
+from energy_gan.run.plain import check_plain, read_yaml
 from energy_gan.run.take_up import going_on
-from energy_gan.search.file import Sweep, engine, plain
+from energy_gan.search.file import KNOWN, Sweep, engine, plain
 from energy_gan.search.trial import State, Trial
 from energy_gan.system.files import held, write_text
 
@@ -75,7 +76,7 @@ class Search:
         path, spec = self.folder / "sweep.yaml", self.sweep.searched
         if not path.is_file():
             write_text(path, yaml.safe_dump(spec, sort_keys=False))
-        elif yaml.safe_load(path.read_text()) != spec:
+        elif read_yaml(path, known=KNOWN) != spec:
             raise InputError(
                 f"{self.folder} holds trials of another sweep than {self.sweep.name} is now (see its "
                 "sweep.yaml): give FOLDER=… for the new one, or remove that folder"
@@ -85,9 +86,14 @@ class Search:
         trials = []
         for file in self.folder.glob("trial_*.json"):
             try:
-                trials.append(Trial(**json.loads(file.read_text())))
-            except (ValueError, TypeError) as error:
-                raise InputError(f"{file} is damaged: remove it ({error})") from error
+                trial = Trial(**json.loads(file.read_text()))
+                check_plain(asdict(trial))
+                if unknown := trial.values.keys() - self.sweep.spec["parameters"].keys():
+                    raise ValueError(f"{', '.join(sorted(unknown))} is no parameter of the sweep")
+                trials.append(trial)
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                said = " ".join(str(error).split())
+                raise InputError(f"{file} is damaged: remove it ({said})") from error
         return sorted(trials, key=lambda trial: trial.number)
 
     def _keep(self, trial: Trial) -> None:

@@ -35,7 +35,7 @@ The method `meg` has here one energy move a step, five times the authors' rate, 
 where the authors' is 100/784, and averaged weights (a decay of 0.998 a step), without which its energies of
 the digit left out sway from one hundred steps to the next. This was chosen on digit 8, which is not in the
 tables, with one seed: its average precision was .471 in the first test and .788 in the second, without the
-average .105 and .372. The energy of `tilted` is a density, trained alone: a mixture of 50 PPCA of 10 axes and
+average .105 and .372. The energy of `tilted_energy` is a density: a mixture of 50 PPCA of 10 axes and
 1,500 steps of its experts. E₀ is the energy of one Gaussian of 100 axes; simple images have a low energy
 whatever they show. Half of it was chosen on the digits 0, 2, 3, 6 and 8, where the mixture alone had .698 by
 E, .729 by E − E₀ and .737 by E − ½ E₀ in the first test. "and ‖∇E‖²" adds half of its logarithm, both counted

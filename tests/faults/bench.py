@@ -31,6 +31,10 @@ KINDS = {  # by name: what it does, and the function
     "disk": ("a full disk", lambda _: damage.full_disk()),
     "files": ("checkpoints, configs and tables cut or flipped", lambda _: damage.damaged()),
     "strangers": ("checkpoints and configs that would run code", lambda _: damage.strangers()),
+    "contents": (
+        "entries of checkpoints, YAML and links that are not as they should be",
+        lambda _: damage.contents(),
+    ),
     "hours": (
         "only by its name: five hours of the plane's default run, compressed, or --minutes of it: whether "
         "memory and open files grow",

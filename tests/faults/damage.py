@@ -9,6 +9,7 @@ import shutil
 import signal
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -237,24 +238,58 @@ class Bomb:
         return Path.touch, (Path("canary").absolute(),)
 
 
+TRACKERS = "energy_gan.callbacks.trackers"
+SHELL = {"_target_": "os.system", "command": "touch canary"}
+INIT = {"class_path": "os.system", "init_args": {"command": "touch canary"}}
+RUNS = "${oc.create:{_target_: sympy.sympify, a: x}}"
 TARGETS = {
-    "os.system": {"_target_": "os.system", "command": "touch canary"},
+    "os.system": SHELL,
     "subprocess": {"_target_": "subprocess.run", "args": ["touch", "canary"]},
     "builtins.eval": {"_target_": "builtins.eval", "source": "open('canary', 'w')"},
     "through this package": {"_target_": "energy_gan.system.files.os.system", "command": "touch canary"},
     "through torch.nn": {"_target_": "torch.nn.modules.module.os.system", "command": "touch canary"},
     "hydra's own door": {"_target_": "hydra.utils.call", "config": {"_target_": "os.system"}},
     "hydra's get_method": {"_target_": "hydra.utils.get_method", "path": "os.system"},
-    "a list of calls": [{"_target_": "os.system", "command": "touch canary"}],
-    "a call below a call": {
-        "_target_": "torch.nn.Sequential",
-        "_args_": [{"_target_": "os.system", "command": "touch canary"}],
+    "Lightning's door": {"_target_": "lightning.pytorch.cli.instantiate_class", "args": [], "init": INIT},
+    "an interpolation": {"_target_": "torch.nn.Upsample", "mode": RUNS},
+    "trust in a file": {"_target_": "energy_gan.load", "path": "bomb.ckpt", "trust": ["sympy"]},
+    "our train": {"_target_": "energy_gan.cli.train.main"},
+    "our fit": {"_target_": "energy_gan.fit", "x": [[0.0, 0.0]], "run_dir": "canary"},
+    "an environment variable": {"_target_": "torch.nn.Upsample", "mode": "${oc.env:HOME}"},
+    "a tracker that is no part": {
+        "_target_": "energy_gan.callbacks.trackers.TensorBoard",
+        "run_dir": "canary",
     },
+    "a list of calls": [SHELL],
+    "a call below a call": {"_target_": "torch.nn.Sequential", "_args_": [SHELL]},
     "torch.load": {"_target_": "torch.load", "f": "bomb.pt", "weights_only": False},
     "torch.hub": {"_target_": "torch.hub.load", "repo_or_dir": ".", "model": "x", "source": "local"},
-    "a partial": {"_target_": "os.system", "_partial_": True, "command": "touch canary"},
+    "a partial": {**SHELL, "_partial_": True},
     "a number": {"_target_": 5},
     "a dotted end": {"_target_": "torch.nn."},
+}
+LAUGHS = "a: &a [x]\n" + "\n".join(
+    f"{b}: &{b} [{', '.join(9 * [f'*{a}'])}]" for a, b in pairwise("abcdefghi")
+)
+CONFIGS = {  # the whole of config.yaml
+    "nine levels of aliases": LAUGHS,
+    "a Python tag": "method: !!python/object/apply:os.system ['touch canary']",
+    "5,000 levels": "method: " + "[" * 5000 + "]" * 5000,
+    "5,000 digits": "seed: " + "9" * 5000,
+}
+CONTENTS = {  # an entry of a checkpoint, and what stands there; ... for nothing
+    "no version": ("pytorch-lightning_version", ...),
+    "no optimizers": ("optimizer_states", ...),
+    "too few optimizers": ("optimizer_states", []),
+    "callbacks of text": ("callbacks", "x"),
+    "no loops": ("loops", {}),
+    "no method": ("hyper_parameters", {"kind": "points", "method": None}),
+    "an older layout": ("hyper_parameters", {"method": {}}),
+}
+WEIGHTS = {
+    "nan": lambda w: w * float("nan"),
+    "int8": lambda w: w.to(torch.int8),
+    "of another shape": lambda w: w[..., None],
 }
 
 
@@ -287,6 +322,41 @@ def strangers(every: int = 1) -> Iterator[Outcome]:
             problem = one_line(in_child(lambda run=run: open_door("resume", str(run))))
             survived = read and bool(said) and not problem and not Path("canary").exists()
             yield Outcome("a stranger's config", f"{case} as {place}", survived, f"{said} {problem}")
+
+
+def contents(every: int = 1) -> Iterator[Outcome]:
+    """Checkpoints whose entries are missing or of another type, configs that are too much: one line each."""
+    whole = trained()
+    good = torch.load(whole / "checkpoints/step_000000020.ckpt", weights_only=True)
+    changes = {case: _with(good, *change) for case, change in CONTENTS.items()}
+    changes |= {
+        f"weights {case}": good | {"state_dict": {k: change(w) for k, w in good["state_dict"].items()}}
+        for case, change in WEIGHTS.items()
+    }
+    for case, changed in list(changes.items())[::every]:
+        run = copy(whole)
+        for path in run.glob("checkpoints/*"):
+            torch.save(changed, path)
+        ended = in_child(lambda run=run: open_door("resume", str(run), "trainer.max_steps=30"))
+        problem = one_line(ended)
+        yield Outcome("a checkpoint's contents", case, not problem, problem)
+    for case, text in list(CONFIGS.items())[::every]:
+        run = copy(whole)
+        (run / "config.yaml").write_text(text)
+        problem = one_line(in_child(lambda run=run: open_door("resume", str(run))))
+        good_end = not problem and not Path("canary").exists()
+        yield Outcome("a stranger's YAML", case, good_end, problem)
+    for place in ("checkpoints", "figures"):
+        run = copy(whole)
+        shutil.rmtree(run / place, ignore_errors=True)
+        (run / place).symlink_to(shutil.copytree(whole / "checkpoints", fresh("elsewhere") / "x").absolute())
+        problem = one_line(in_child(lambda run=run: open_door("resume", str(run), "trainer.max_steps=30")))
+        yield Outcome("a link out of a run's folder", place, not problem, problem)
+
+
+def _with(checkpoint: dict, name: str, value: object) -> dict:
+    rest = {key: held for key, held in checkpoint.items() if key != name}
+    return rest if value is ... else rest | {name: value}
 
 
 def _bombs(good: dict) -> dict[str, Callable[[Path], None]]:

@@ -123,8 +123,8 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
             r"method.energy._target_=os.system is not trusted: .*trust=\[os\]",
         ),
         (
-            ["method.energy._target_=energy_gan.run.build.instantiate"],
-            "is not a class or function of",
+            ["method.energy._target_=energy_gan.run.build.build"],
+            "method.energy._target_=energy_gan.run.build.build is nothing that a config builds there",
         ),
         (
             ["method.energy._target_=torch.nn.Nothing"],

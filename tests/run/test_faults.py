@@ -64,6 +64,11 @@ def test_a_stranger_s_files_execute_nothing(trained):
     all_survived(damage.strangers(every=5))
 
 
+def test_what_a_checkpoint_lacks_is_one_line(trained):
+    shutil.copytree(trained, "trained")
+    all_survived(damage.contents(every=4))
+
+
 def test_what_diverges_is_noticed_within_50_steps():
     finite = ["the energy's scale", "a generator of one point"]
     all_survived(planted.planted(["kim_bengio"], ["nan in data", "nan in the generator's weights"], finite))

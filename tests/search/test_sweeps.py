@@ -455,7 +455,7 @@ def test_a_trial_cut_short_goes_on_and_one_cut_after_its_last_step_is_measured(f
 
 def test_a_trial_cut_short_goes_on_with_the_packages_that_it_began_with(finished_run, tmp_path):
     """What trust= names is in no config, so the command has to say it again."""
-    sweep = read(written(overrides=["trust=[ours,theirs]", *TRIAL]))
+    sweep = read(written()).with_overrides(["trust=[ours,theirs]"])
     search, run, trial = Search(sweep, tmp_path / "here"), tmp_path / "run", Trial(1, {"seed": 1})
     trusted = ["trust=[ours]", "trust=[theirs]"]
     assert "trust=[ours,theirs]" in search._command(trial, run)
