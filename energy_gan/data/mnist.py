@@ -34,7 +34,7 @@ class MNIST(ImageData):
 
     in_memory = True
     original: ClassVar[type[datasets.MNIST]] = datasets.MNIST
-    kind: ClassVar[str] = "mnist"
+    set_name: ClassVar[str] = "mnist"
     page: ClassVar[str] = "https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz etc."
     names: ClassVar[Sequence[str]] = [str(digit) for digit in range(10)]
 
@@ -70,7 +70,7 @@ class MNIST(ImageData):
         images, labels = self._pool()
         rows = leave_out(labels, self.without)
         mine = rows.train if split == "train" else rows.inliers
-        kind = f"{self.kind}_without_{self.without}"
+        kind = f"{self.set_name}_without_{self.without}"
         names = [name for number, name in enumerate(self.names) if number != self.without]
         renumbered = labels[mine] - (labels[mine] > self.without)
         return ArraySource(kind, split, images[mine], renumbered, names)
@@ -93,7 +93,7 @@ class MNIST(ImageData):
         try:
             data = self.original(self.root, train=split == "train")
             images, labels = data.data.numpy()[:, None], data.targets.numpy().astype(np.int64)
-            source = labelled(self.kind, split, images, labels, self.names, [1, 28, 28])
+            source = labelled(self.set_name, split, images, labels, self.names, [1, 28, 28])
         except Exception as error:  # torchvision raises whatever the damaged bytes lead to
             raise InputError(
                 f"the {split} files in {folder.absolute()} are damaged "
@@ -112,7 +112,7 @@ class FashionMNIST(MNIST):
     """
 
     original = datasets.FashionMNIST
-    kind = "fashion_mnist"
+    set_name = "fashion_mnist"
     page = "https://github.com/zalandoresearch/fashion-mnist"
     names = datasets.FashionMNIST.classes
 
@@ -125,6 +125,6 @@ class KMNIST(MNIST):
     """
 
     original = datasets.KMNIST
-    kind = "kmnist"
+    set_name = "kmnist"
     page = "https://github.com/rois-codh/kmnist"
     names = datasets.KMNIST.classes
