@@ -14,7 +14,7 @@ from energy_gan.errors import InputError
 from energy_gan.run.build import build, check
 from energy_gan.run.compose import CONF, compose, options
 from energy_gan.run.run import Run
-from energy_gan.studies import agreement as report_kinds
+from energy_gan.studies.agreement import Entropies, Images
 
 IMAGES = [
     n for n in options("data") if re.search(r"^shape: \[[13], ", (CONF / f"data/{n}.yaml").read_text(), re.M)
@@ -47,7 +47,7 @@ def test_every_experiment_composes(file):
     build(config["method"], "method")
 
 
-VARIANTS = [(kind, name) for kind in (report_kinds.IMAGES, report_kinds.ENTROPIES) for name in kind.variants]
+VARIANTS = [(kind, name) for kind in (Images, Entropies) for name in kind.variants]
 
 
 @pytest.mark.parametrize(("kind", "name"), VARIANTS, ids=[name for _, name in VARIANTS])
