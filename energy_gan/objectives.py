@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from energy_gan.randomness import normal_rows
 from energy_gan.shapes import Energies, Negatives, Points, Scalar
 
 Positive = Float[Tensor, "P"]
@@ -110,8 +109,3 @@ def zero_centred_penalty(
     (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=True)
     squares = gradient.float().square()
     return weight * (squares if reduction == "per_pixel" else squares.flatten(1)).sum(1).mean()
-
-
-def noised(x: Points, std: float) -> Points:
-    """x + std · ε, ε ~ N(0, I)."""
-    return x + std * normal_rows(x) if std else x

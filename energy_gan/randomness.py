@@ -85,6 +85,11 @@ def normal_rows(like: Tensor) -> Tensor:
     return rows(len(like), lambda n: torch.randn(n, *like.shape[1:], device=like.device))
 
 
+def noised(x: Tensor, std: float) -> Tensor:
+    """x + std · ε, ε ~ N(0, I), see `rows`."""
+    return x + std * normal_rows(x) if std else x
+
+
 def _state() -> list[Tensor]:
     """Of torch's global generators: the CPU's, and the present GPU's if one is in use."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]

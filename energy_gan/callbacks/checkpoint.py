@@ -17,6 +17,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
+from energy_gan.run.checkpoints import way_on
 from energy_gan.system.files import in_bytes, require_room, write_atomically
 
 TOGETHER = 10  # steps after which several processes ask each other whether to end
@@ -188,15 +189,6 @@ def not_finite(method: Method) -> str | None:
     if sums.isfinite().all():
         return None
     return next(name for name, total in zip(weights, sums.tolist(), strict=True) if total != 0)
-
-
-def way_on(folder: Path | None, arguments: str = "") -> str:
-    """How to go on from what is saved in a folder of checkpoints, if anything is."""
-    there = sorted(folder.glob("step_*.ckpt")) if folder else []
-    if not there:
-        return "no checkpoint was saved before"
-    step = int(there[-1].stem.removeprefix("step_"))
-    return f"step {step} is kept: go on with `make resume RUN={folder.parent}{arguments}`"
 
 
 def _on_end(handler: Callable | None) -> None:

@@ -12,12 +12,13 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from energy_gan.callbacks.checkpoint import SaveCheckpoints, Watch, not_finite, way_on
+from energy_gan.callbacks.checkpoint import SaveCheckpoints, Watch, not_finite
 from energy_gan.callbacks.report import N_CHAINS, Report
 from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 from energy_gan.model import evaluating
 from energy_gan.randomness import random_generator
+from energy_gan.run.checkpoints import way_on
 
 SMALL, UNRESOLVED = 100.0, 1e9  # below, nothing runs away; above, float32 knows no differences of order 1
 ENERGY, RATE = "the mean energy of the", "the acceptance rate of the"  # … of what follows

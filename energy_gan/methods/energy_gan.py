@@ -27,8 +27,9 @@ from energy_gan.methods.phases import Objective, Penalty, phases
 from energy_gan.methods.players import Draws, Player, Step, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.generator import GeneratorNegatives
-from energy_gan.objectives import maximum_likelihood, mean_energy, noised
+from energy_gan.objectives import maximum_likelihood, mean_energy
 from energy_gan.optim.learns import Learns
+from energy_gan.randomness import noised
 from energy_gan.shapes import Batch, Energies
 
 

@@ -20,8 +20,9 @@ from energy_gan.methods.fit_together import check_energy
 from energy_gan.methods.phases import Objective, Penalty, phases
 from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
-from energy_gan.objectives import maximum_likelihood, noised
+from energy_gan.objectives import maximum_likelihood
 from energy_gan.optim.learns import Learns
+from energy_gan.randomness import noised
 from energy_gan.shapes import Batch, Points
 
 

@@ -105,7 +105,7 @@ class ImageSamples(Section):
             self.classifier = classifier_of(data, data.sources["train"].kind, folder)
             networks.append(self.classifier)
         if "modes" in facts:
-            digits = classifier_of(data.single, data.single.set_name, folder)
+            digits = classifier_of(data.single, data.single.source_kind, folder)
             shares = data.modes.bincount(minlength=data.n_modes).double() / data.n_points
             self.modes = DigitModes(digits, shares, data.n_counted)
             networks.append(StackedFeatures(digits, data.digits))

@@ -35,6 +35,15 @@ def checkpoints(run: Path) -> list[Path]:
     return found
 
 
+def way_on(folder: Path | None, arguments: str = "") -> str:
+    """How to go on from what is saved in a folder of checkpoints, if anything is."""
+    there = sorted(folder.glob("step_*.ckpt")) if folder else []
+    if not there:
+        return "no checkpoint was saved before"
+    step = int(there[-1].stem.removeprefix("step_"))
+    return f"step {step} is kept: go on with `make resume RUN={folder.parent}{arguments}`"
+
+
 def newest(run: Path) -> tuple[Path, dict[str, Any]]:
     """The last whole checkpoint of a run's folder, with its contents; standard error names damaged ones.
 

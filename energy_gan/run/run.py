@@ -16,7 +16,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
 
-from energy_gan.callbacks.checkpoint import way_on
 from energy_gan.data.base import DataModule
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
@@ -24,7 +23,7 @@ from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Method
 from energy_gan.model import Model
 from energy_gan.run.build import REFUSALS, build, check, refusal
-from energy_gan.run.checkpoints import newest
+from energy_gan.run.checkpoints import newest, way_on
 from energy_gan.run.compose import Config, compose
 from energy_gan.run.contents import check_fits
 from energy_gan.run.distributed import lost
