@@ -29,6 +29,7 @@ from energy_gan.data.mnist import MNIST
 from energy_gan.data.source import ArraySource
 from energy_gan.errors import InputError
 from energy_gan.randomness import random_generator
+from energy_gan.shapes import Batch
 
 SIDE = 28  # pixels of a digit
 DRAWN_WITH = 111  # the seed of the authors' code
@@ -133,10 +134,9 @@ class StackedMNIST(ImageData):
         """Batches of rows of `stacks`."""
         return Batches(self.stacks, self.batch_size, self.seed, self._step)
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor], dataloader_idx: int) -> tuple[Tensor]:
-        rows = batch[0]
-        self._on_device = self._on_device.to(rows.device)  # once; MNIST is 47 MB
-        return (self.standardise(self._stacked(self._on_device, rows)),)
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        self._on_device = self._on_device.to(batch.x.device)  # once; MNIST is 47 MB
+        return Batch(self.standardise(self._stacked(self._on_device, batch.x)))
 
 
 def read_digits(labels: Int64[Tensor, "B digits"]) -> Int64[Tensor, "B"]:

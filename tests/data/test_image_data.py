@@ -380,7 +380,7 @@ def test_the_cache_changes_nothing():
     assert torch.equal(memory.held_out_labels, disk.held_out_labels)
     batches = [iter(data.train_dataloader()) for data in (memory, disk)]
     for _ in range(3):
-        (a,), (b,) = (next(each) for each in batches)
+        a, b = (next(each).x for each in batches)
         assert a.dtype == torch.uint8
         assert torch.equal(a, b)
 

@@ -19,6 +19,7 @@ from energy_gan.metrics.classifier import Classifier
 from energy_gan.metrics.digit_modes import NAMES, DigitModes, StackedFeatures, mode_numbers
 from energy_gan.run.build import build, check
 from energy_gan.run.compose import compose
+from energy_gan.shapes import Batch
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_batches_are_standardised_stacks_and_the_seed_orders_them(files):
     one, other = stacked(batch_size=16, seed=1), stacked(batch_size=16, seed=2)
     assert torch.equal(one.points, other.points)
     rows, _ = next(iter(one.train_dataloader()))
-    (u,) = one.on_after_batch_transfer((rows,), 0)
+    u, _ = one.on_after_batch_transfer(Batch(rows), 0)
     assert u.shape == (16, 3, 28, 28)
     torch.testing.assert_close(u, one.single.points[rows, 0].float() / 127.5 - 1)
     assert not torch.equal(rows, next(iter(other.train_dataloader()))[0])

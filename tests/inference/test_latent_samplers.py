@@ -471,7 +471,10 @@ def test_a_mistake_is_one_line_and_nothing_is_written(open_door, finished_run, a
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ("exact_likelihood", "trained an energy alone and has no latent space for a sampler to walk in"),
+        (
+            "exact_likelihood",
+            "was trained on points and offers energy, here it needs generator: give another run",
+        ),
         ("aligned", "holds 8 bits, which no gradient moves"),
     ],
 )

@@ -37,7 +37,7 @@ UNCOUPLED = {
         "method.generator.prior.learned_shares=false",
         "method.draws.spread=true",
         "method.draws.n=48",
-        "method.same_latents=false",
+        "method.draws.reuse=nothing",
         "method.energy_learns.steps=2",
     ],
     "critic": [

@@ -157,7 +157,8 @@ def test_tensorboard_s_full_disk_is_one_line_that_names_the_file():
 def test_a_group_is_no_setting_of_a_run_that_is_there(open_door, given):
     write_text(
         Path("run/config.yaml"),
-        "run_dir: run\ncallbacks: {}\nlogger: {}\ntrainer: {max_steps: 20}\nmethod: {a: 1}\n",
+        "name: x\nseed: 0\nkind: points\nrun_dir: run\ncallbacks: {}\nlogger: {}\ndata: {_target_: x}\n"
+        "trainer: {_target_: x, max_steps: 20}\nmethod: {_target_: x}\n",
     )
     Path("run/checkpoints").mkdir()
     torch.save({}, "run/checkpoints/step_000000010.ckpt")

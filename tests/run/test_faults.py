@@ -150,21 +150,21 @@ def test_a_folder_of_before_a_setting_goes_on_where_its_default_is_asked_for(ope
     config = OmegaConf.load("run/config.yaml")
     for key in ("compile", "float32_matmul_precision"):
         del config[key]
-    del config.method["shared_forward"]
+    del config.method["data_noise"]
     OmegaConf.save(config, "run/config.yaml")
     command = ["train", *GIVEN, "run_dir=run", "resume=auto"]
     assert open_door(*command)[:2] == (0, "run is finished: step 20 of 20\n")
-    for other in ("compile=true", "method.draws.reuse=forward"):
+    for other, there in (("compile=true", "False"), ("method.data_noise=0.5", "0.0")):
         status, _, errors = open_door(*command, other)
         assert status == 2
-        assert f"another config ({other.replace('true', 'True')}, there False)" in errors
+        assert f"another config ({other.replace('true', 'True')}, there {there})" in errors
 
 
 def test_a_part_that_was_left_out_can_be_put_in_to_go_on(trained):
-    assert compose(GIVEN)["method"]["energy_schedule"] is None
+    assert compose(GIVEN)["method"]["energy_learns"]["schedule"] is None
     cosine = {"_target_": "energy_gan.optim.schedules.cosine", "_partial_": True}
-    given = "method.energy_schedule={_target_: energy_gan.optim.schedules.cosine, _partial_: true}"
-    assert read_config(trained, [given])["method"]["energy_schedule"] == cosine
+    given = "method.energy_learns.schedule={_target_: energy_gan.optim.schedules.cosine, _partial_: true}"
+    assert read_config(trained, [given])["method"]["energy_learns"]["schedule"] == cosine
 
 
 @pytest.mark.parametrize("left", [[], [".config.ab12.yaml"], ["config.yaml"]])

@@ -154,7 +154,7 @@ def test_a_file_of_the_wrong_form_is_one_line(changes, said, open_door):
         ({"method.energy.experts": {"min": 1.5, "max": 8.5}}, "valid integer"),
         (
             {"method.terms.entropy.weight": {"min": -1.0, "max": 1.0}},
-            "entropy_weight must be a number of at least 0",
+            "method.terms.entropy: weight must be a number of at least 0",
         ),
         ({"data": {"values": ["two_spiral", "rings"]}}, "write data=… into the command"),
         ({"run_dir": {"values": ["a", "b"]}}, "run_dir is chosen for each trial"),

@@ -341,7 +341,7 @@ def test_settings_given_come_after_those_of_the_recipe():
         return compose(HeldOutDigit(argparse.Namespace(**given)).overrides(trial))
 
     config = config_of(Trial("meg", 4, 2), steps=7, set=["data.root=data"])
-    assert config["method"]["penalty_weight"] == 0.01
+    assert config["method"]["penalty"]["weight"] == 0.01
     assert config["method"]["penalty"]["reduction"] == "per_sample"
     assert config["callbacks"]["average"]["decay"] == 0.998
     assert (config["data"]["without"], config["seed"], config["trainer"]["max_steps"]) == (4, 2, 7)

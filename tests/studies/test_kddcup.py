@@ -270,7 +270,7 @@ def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
             "trainer.max_steps=3",
             "runs/anomaly/kim_bengio/seed_0 was made with trainer.max_steps=2 and not 3: give another",
         ),
-        ("method.penalty.weight=7.5", " and not 7.5: give another --folder"),
+        ("method.terms.entropy.weight=7.5", " and not 7.5: give another --folder"),
         ("data.scaling=min_max", "made with data.scaling=standard and not min_max"),
     ):
         status, _, errors = open_door("study", "kddcup", *given, other)
