@@ -18,6 +18,7 @@ import yaml
 from faults import damage
 
 from energy_gan import objectives
+from energy_gan.callbacks.report import Report
 from energy_gan.data.table import read_table
 from energy_gan.errors import InputError
 from energy_gan.optim import schedules
@@ -25,6 +26,7 @@ from energy_gan.run.build import build
 from energy_gan.run.buildable import FUNCTIONS, buildable, locate, named
 from energy_gan.run.checkpoints import load
 from energy_gan.run.compose import compose, read_config
+from energy_gan.run.contents import check_fits
 from energy_gan.run.run import Run
 from energy_gan.samplers.mala import MALA
 from energy_gan.search.file import read
@@ -43,9 +45,7 @@ SECRET = "c0ffee" * 6
 def trained(tmp_path_factory):
     """Trained once for all."""
     folder = tmp_path_factory.mktemp("trust") / "run"
-    given = [word for word in damage.GIVEN if word != "callbacks.report=null"]
-    given += ["callbacks.report.n_samples=1000", "callbacks.report.n_samples_during=1000"]
-    run = Run(compose([*given, "trainer.max_steps=20", f"run_dir='{folder}'"]))
+    run = Run(compose([*damage.GIVEN, "trainer.max_steps=20", f"run_dir='{folder}'"]))
     run.create()
     run.fit()
     return folder
@@ -405,7 +405,6 @@ CONTENTS = {
     "optimizers of text": ("optimizer_states", "x"),
     "callbacks of text": ("callbacks", "x"),
     "a callback of text": ("callbacks.Report", "x"),
-    "a callback of nothing": ("callbacks.Report", {}),
     "no loops": ("loops", {}),
     "loops of text": ("loops.fit_loop", "x"),
     "loops of halves": ("loops.fit_loop", {"state_dict": {}}),
@@ -436,7 +435,6 @@ WEIGHTS = {
 TO_GO_ON = (
     "too few optimizers",
     "optimizers of nothing",
-    "a callback of nothing",
     "no loops",
     "loops of",
 )
@@ -461,6 +459,19 @@ def test_a_checkpoint_is_looked_at_once(case, run, capsys):
     if not case.startswith(TO_GO_ON):
         refused(load, run / LAST)
     refused(resumed, run)
+
+
+def test_what_a_callback_kept_is_of_its_form(run):
+    """The report's history, and nothing else under its name."""
+    again = Run(read_config(run))
+    again.trainer.callbacks.append(Report("run"))
+    checkpoint = torch.load(run / LAST, weights_only=True)
+    checkpoint["callbacks"]["Report"] = {"history": [], "seconds": 1.0}
+    check_fits(again.method, checkpoint, run / LAST, again.trainer)
+    for wrong in ({}, {"history": 5, "seconds": 1.0}, {"history": []}):
+        checkpoint["callbacks"]["Report"] = wrong
+        with pytest.raises(InputError, match="callbacks"):
+            check_fits(again.method, checkpoint, run / LAST, again.trainer)
 
 
 @pytest.mark.parametrize("case", WEIGHTS)
