@@ -3,7 +3,6 @@
 from energy_gan.errors import InputError
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.generators.mixed_prior import MixedPrior
 from energy_gan.generators.output_noise import noise_log_prob
 from energy_gan.shapes import Negatives, Scalar
 
@@ -34,7 +33,7 @@ def require_recognition(generator: Generator) -> None:
             "method.generator.noise and method.generator.recognition, as in METHOD=aligned_chains"
         )
     prior, known = generator.prior, generator.recognition.codec
-    if not isinstance(prior, MixedPrior) or (prior.bits, prior.uniforms) != (known.bits, known.uniforms):
+    if (prior.bits, prior.latent_dim) != (known.bits, known.latent_dim):
         raise InputError(
             f"the recognition network knows latents of {known.bits} bits and {known.uniforms} uniforms, "
             "which the generator's prior does not draw: give both the same"

@@ -176,7 +176,7 @@ def classifier_of(
     Raises:
         InputError: the set has no labels, or fewer than two classes.
     """
-    if getattr(data, "labels", None) is None or data.held_out_labels is None:
+    if "labels" not in data.has:
         raise InputError(
             f"data={name} has no labels, and a classifier needs them: give a labelled set "
             "(data=digits, mnist, fashion_mnist, cifar10, or data=folder with a folder for each class)"

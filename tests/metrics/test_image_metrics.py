@@ -411,7 +411,8 @@ def test_training_is_good_and_repeats_and_leaves_the_global_stream_alone(classif
 
 
 def test_a_classifier_is_trained_once_and_again_for_other_images(digits, tmp_path, monkeypatch):
-    data = SimpleNamespace(**{**vars(digits), "points": digits.points[:200], "labels": digits.labels[:200]})
+    few = {"points": digits.points[:200], "labels": digits.labels[:200], "has": {"labels"}}
+    data = SimpleNamespace(**vars(digits) | few)
     first = classifier_of(data, "digits", tmp_path, epochs=2)
     path = classifier_path("digits", tmp_path)
     assert torch.load(path, weights_only=True)["classes"] == data.classes
@@ -428,7 +429,7 @@ def test_a_classifier_is_trained_once_and_again_for_other_images(digits, tmp_pat
 
 
 def test_a_set_without_labels_has_no_classifier(digits, tmp_path):
-    data = SimpleNamespace(points=digits.points, labels=None, held_out_labels=None, classes=None)
+    data = SimpleNamespace(points=digits.points, labels=None, held_out_labels=None, classes=None, has=set())
     with pytest.raises(InputError, match="data=faces has no labels, and a classifier needs them"):
         classifier_of(data, "faces", tmp_path)
 
