@@ -215,7 +215,9 @@ class Panel(NamedTuple):
 
 
 def _curves() -> Iterator[Panel]:
-    for panel in dict.fromkeys(n.panel for n in NUMBERS.values() if n.panel):
+    """Samples first, and of these the distance that the field goes by."""
+    sections, panels = ("samples", "agreement", "training"), {n.panel for n in NUMBERS.values() if n.panel}
+    for panel in sorted(panels, key=lambda p: (sections.index(p.split(": ")[0]), p != FRECHET, p)):
         names = tuple(n.tag for n in NUMBERS.values() if n.panel == panel)
         yield Panel(*panel.split(": "), names)
 
