@@ -1,4 +1,4 @@
-"""Whether a change of the code moved a number: every recipe on its smallest data, 60 steps, seed 0, one thread.
+"""Whether a change moved a number: every recipe on its smallest data, 60 steps, seed 0, one thread.
 
     python tests/benchmarks/same_numbers.py before.json      of the code that is imported
     python tests/benchmarks/same_numbers.py after.json --against before.json
