@@ -17,10 +17,11 @@ Scalar = Float[Tensor, ""]
 
 
 class Batch(NamedTuple):
-    """Some of the data; labels are −1 where there is none."""
+    """Some of the data; labels are −1 where there is none, `index` says which training points they are."""
 
     x: Points
     labels: Int[Tensor, "B"] | None = None
+    index: Int[Tensor, "B"] | None = None
 
 
 class Negatives(NamedTuple):

@@ -53,9 +53,8 @@ class Batches:
                 order = torch.randperm(len(self.points), generator=random_generator(self.seed, 1, epoch))
             first = step % self.per_epoch * self.batch_size + rank * size
             chosen = order[first : first + size]
-            yield Batch(
-                self.points.index_select(0, chosen), None if self.labels is None else self.labels[chosen]
-            )
+            labels = None if self.labels is None else self.labels[chosen]
+            yield Batch(self.points.index_select(0, chosen), labels, chosen)
             step += 1
 
 

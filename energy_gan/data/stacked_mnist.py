@@ -136,7 +136,7 @@ class StackedMNIST(ImageData):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         self._on_device = self._on_device.to(batch.x.device)  # once; MNIST is 47 MB
-        return Batch(self.standardise(self._stacked(self._on_device, batch.x)))
+        return batch._replace(x=self.standardise(self._stacked(self._on_device, batch.x)))
 
 
 def read_digits(labels: Int64[Tensor, "B digits"]) -> Int64[Tensor, "B"]:

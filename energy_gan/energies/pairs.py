@@ -1,4 +1,4 @@
-"""Networks of pairs, T(x, z): a number for a point and a latent."""
+"""Networks of pairs, T(x, z): a number for a point and a latent; and energies made of them."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from energy_gan.nn import Activation, halving_convolutions, mlp, sizes, small_normal
 from energy_gan.shapes import Energies, Latents, Points
@@ -94,6 +96,30 @@ class ConvStatistics(Statistics):
 
     def head(self, features: Features, latent: Latents) -> Energies:
         return self.network(torch.cat([features, latent], 1))[:, 0]
+
+
+class PairEnergy(nn.Module):
+    """E(x, z) = log(1 + exp T(x, z)), each layer of T of spectral norm one: of a slope that stays small.
+
+    Reference: Joint Training of Variational Auto-Encoder and Latent Energy-Based Model (Han et al., 2020),
+    https://arxiv.org/abs/2006.06059, and the authors' code.
+
+    Args:
+        statistics: T.
+        normalised: the spectral norms, which the authors' code always has.
+        positive: the softplus; otherwise E is T itself.
+    """
+
+    def __init__(self, statistics: Statistics, normalised: bool = True, positive: bool = True):
+        super().__init__()
+        self.statistics, self.positive = statistics, positive
+        for layer in list(statistics.modules()) if normalised else ():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                spectral_norm(layer)
+
+    def forward(self, x: Points, latent: Latents) -> Energies:
+        found = self.statistics(x, latent)
+        return F.softplus(found) if self.positive else found
 
 
 def _at_least_1(latent_dim: int) -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from energy_gan.errors import InputError
-from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise
+from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise, noise_log_prob
 from energy_gan.generators.priors import Prior
 from energy_gan.nn import eagerly, widened
 from energy_gan.randomness import normal_rows, random_generator
@@ -22,8 +22,8 @@ from energy_gan.shapes import Energies, Latents, Points, Scalar
 class Draw(NamedTuple):
     """One batch of the generator, shared by whoever needs it.
 
-    `samples` are `clean` = G(z) with the output noise of scale `scale` added; without noise they are
-    the same and `scale` is None. `log_shares` is log p(z) as far as the prior learns it. Since the
+    `samples` are `clean` = G(z) with the output noise of scale `scale` added; where samples have no noise
+    they are the same and `scale` is None. `log_shares` is log p(z) as far as the prior learns it. Since the
     latents were drawn from that very prior, each counts as much as any other; only the gradient of a
     mean over the batch has a part that goes through their shares, see `weights`.
     """
@@ -89,6 +89,8 @@ class Generator(nn.Module):
         """Samples for these latents together with what they were made from; `rng` draws the noise."""
         clean, scale = self.moments(latent)
         samples = clean
+        if scale is not None and not self.noise.in_samples:
+            scale = None
         if scale is not None:
             noise = None if rng else normal_rows(clean.flatten(1))
             samples = add_noise(clean, scale, rng, noise)
@@ -97,7 +99,24 @@ class Generator(nn.Module):
     @property
     def has_density(self) -> bool:
         """Whether its density is known: exactly, or over the latents of a batch, by its output noise."""
-        return self.noise is not None or self.knows_density
+        return self.knows_density or (self.noise is not None and self.noise.in_samples)
+
+    def log_likelihood(self, x: Points, latent: Latents) -> Energies:
+        """log p(x | z), row by row.
+
+        Raises:
+            InputError: there is no output noise, so that p(x | z) is no density.
+        """
+        clean, scale = self.moments(latent)
+        if scale is None:
+            raise InputError(
+                "log p(x | z) needs a generator with output noise: give method.generator.noise, as METHOD=vae"
+            )
+        return noise_log_prob(x, clean, scale)
+
+    def log_joint(self, x: Points, latent: Latents) -> Energies:
+        """log p(x, z), as far as the prior's normaliser is known."""
+        return self.log_likelihood(x, latent) + self.prior.log_prob(latent)
 
     def log_prob(self, x: Points) -> Energies:
         """log q(x), for a generator that knows it.

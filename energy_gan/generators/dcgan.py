@@ -6,6 +6,7 @@ from itertools import pairwise
 from torch import nn
 
 from energy_gan.generators.base import Generator
+from energy_gan.generators.output_noise import OutputNoise
 from energy_gan.generators.priors import Prior
 from energy_gan.nn import Activation, GaussianNoise, convolution_channels, make_activation, small_normal
 
@@ -29,6 +30,7 @@ class ConvGenerator(Generator):
         noise_before_norm: standard deviation of the noise ahead of every batch norm in training.
         kernel: odd, at least 3.
         weight_std: of the first weights, positive; None leaves torch's.
+        noise: at the output, of a scale that the network does not give; None in the paper.
     """
 
     def __init__(
@@ -41,7 +43,10 @@ class ConvGenerator(Generator):
         noise_before_norm: float = 0.01,
         kernel: int = 5,
         weight_std: float | None = 0.01,
+        noise: OutputNoise | None = None,
     ):
+        if noise and noise.size:
+            raise ValueError(f"noise must be of a scale that no network gives, got {type(noise).__name__}")
         channels = convolution_channels(shape, channels, kernel)
         halvings = 2 ** len(channels)
         if shape[1] % halvings or shape[2] % halvings:
@@ -66,6 +71,6 @@ class ConvGenerator(Generator):
         for n_in, n_out in pairwise(channels):
             layers += [up(n_in, n_out, bias=not batch_norm), *hidden(n_out)]
         layers += [up(channels[-1], shape[0], bias=True), nn.Tanh()]
-        super().__init__(nn.Sequential(*layers), prior)
+        super().__init__(nn.Sequential(*layers), prior, noise)
         if weight_std is not None:
             self.apply(small_normal(weight_std, bias=0.0, norm_bias=0.1))

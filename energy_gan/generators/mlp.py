@@ -40,9 +40,9 @@ class MLPGenerator(Generator):
         recognition: nn.Module | None = None,
         bounded: bool = False,
     ):
-        if bounded and noise:
+        if bounded and noise and noise.size:
             raise ValueError(
-                "bounded must be false where there is output noise, whose scales come from the same layer"
+                "bounded must be false where the noise is learned, whose scales come from the same layer"
             )
 
         def norm(width: int) -> list[nn.Module]:

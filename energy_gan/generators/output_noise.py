@@ -32,9 +32,13 @@ class OutputNoise(Scheduled, ABC):
     Args:
         start, end: the limit at first and at last, positive, in standardised units.
         until: the share of the training steps after which the limit has come to its end.
+
+    Attributes:
+        in_samples: whether samples have it; if not they are the means G(z).
     """
 
     limit: Float[Tensor, ""]
+    in_samples = True
 
     def __init__(self, start: float, end: float, until: float):
         super().__init__()
@@ -72,6 +76,23 @@ class FixedNoise(OutputNoise):
 
     def forward(self, output: Tensor) -> tuple[Points, Scale]:
         return output, self.limit.expand(len(output), 1)
+
+
+class GaussianLikelihood(FixedNoise):
+    """p(x | z) = N(x; G(z), scale² I), of one scale throughout training.
+
+    Of images one looks at the means G(z), as the field does, and not at samples of p(x | z).
+
+    Args:
+        scale: σ, positive, in standardised units.
+        in_samples: whether samples have the noise; if not, their law is that of G(z).
+    """
+
+    def __init__(self, scale: float = 0.3, in_samples: bool = False):
+        if not 0 < scale < math.inf:
+            raise ValueError(f"scale must be a positive number, got {scale}")
+        super().__init__(scale, scale, 1.0)
+        self.in_samples = in_samples
 
 
 class LearnedNoise(OutputNoise):

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from energy_gan.errors import InputError
 from energy_gan.shapes import Energies, Latents
 
 
@@ -40,7 +41,7 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, latent: Latents) -> Energies:
-        """log p(z)."""
+        """log p(z), of an energy's up to its normaliser."""
 
     def interpolate(self, first: Latents, last: Latents, t: Float[Tensor, "T"]) -> Float[Tensor, "B T L"]:
         """The latents at the shares t of the way from each first one to its last, in a straight line."""
@@ -62,6 +63,17 @@ class Prior(nn.Module, ABC):
         """
         net = _sobol_net(n, self.n_uniform).to(device)
         return self.from_uniform((net + torch.rand(self.n_uniform, device=device)) % 1)
+
+    def tilt(self, latent: Latents) -> Energies:
+        """U(z) of a prior p(z) ∝ exp(−U(z)) N(z; 0, I): 0 of N(0, I) itself.
+
+        Raises:
+            InputError: this one is of another form.
+        """
+        raise InputError(
+            f"this part needs latents that are normal, or their energy, got {type(self).__name__}: give "
+            "method.generator.prior._target_=energy_gan.generators.priors.NormalPrior"
+        )
 
     def log_share(self, latent: Latents) -> Energies | None:
         """log of the learned part of p(z), differentiable in the prior's weights; None if it has none."""
@@ -100,6 +112,9 @@ class NormalPrior(Prior):
 
     def log_prob(self, latent: Latents) -> Energies:
         return -0.5 * (latent.square().sum(1) + self.latent_dim * math.log(2 * math.pi))
+
+    def tilt(self, latent: Latents) -> Energies:
+        return latent.new_zeros(len(latent))
 
     def interpolate(self, first: Latents, last: Latents, t: Float[Tensor, "T"]) -> Float[Tensor, "B T L"]:
         """Along the arc between both, which keeps the length typical; a line would come too near to 0.

@@ -1,12 +1,14 @@
 """The contract of inference: latents z for points x, as a generator would have made x from them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from energy_gan.generators.base import Generator
-from energy_gan.shapes import Energies, Latents, Points
+from energy_gan.shapes import Energies, Latents, Points, Scalar
 
 
 class Inferred(NamedTuple):
@@ -21,9 +23,25 @@ class Inference(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, generator: Generator, x: Points, start: Latents | None = None) -> Inferred:
-        """One z for each x.
+        """One z for each x; in evaluation the centre of r, where it has one.
 
         Args:
             generator: p(x | z) and p(z); a network that has learned r does not ask it.
             start: where chains begin; the part's own choice if None.
         """
+
+    def learning_terms(self, generator: Generator, x: Points, latent: Latents) -> Mapping[str, Scalar]:
+        """The named losses of the part's own network, where it has one that methods let learn beside chains.
+
+        Args:
+            latent: what was inferred of x in this step, detached.
+        """
+        return {}
+
+    def chains(
+        self, generator: Generator, x: Points, latent: Latents, rng: torch.Generator
+    ) -> dict[str, float]:
+        """How its chains go at these latents, none of which is moved: "chains_acceptance",
+        "chains_step_size"; {} where it has none.
+        """
+        return {}

@@ -87,8 +87,8 @@ def test_digits_are_read_as_a_number():
 def test_batches_are_standardised_stacks_and_the_seed_orders_them(files):
     one, other = stacked(batch_size=16, seed=1), stacked(batch_size=16, seed=2)
     assert torch.equal(one.points, other.points)
-    rows, _ = next(iter(one.train_dataloader()))
-    u, _ = one.on_after_batch_transfer(Batch(rows), 0)
+    rows, *_ = next(iter(one.train_dataloader()))
+    u, *_ = one.on_after_batch_transfer(Batch(rows), 0)
     assert u.shape == (16, 3, 28, 28)
     torch.testing.assert_close(u, one.single.points[rows, 0].float() / 127.5 - 1)
     assert not torch.equal(rows, next(iter(other.train_dataloader()))[0])
