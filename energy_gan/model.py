@@ -1,4 +1,4 @@
-"""A trained pair, ready to use: energies and samples in the data's own units.
+"""What was trained, ready to use: energies, samples and rankings in the data's own units.
 
 The networks see u = (x − shift) / scale. A density changes with its variable,
 p_x(x) = p_u(u) / Π scale, so the energy that belongs to x is E_x(x) = E_u(u) + Σ log scale.
@@ -48,7 +48,7 @@ def evaluating(module: T) -> Iterator[T]:
 
 
 class Model:
-    """An energy and a generator in evaluation mode. It takes points from any device and answers on the CPU.
+    """What a method has learned, in evaluation mode. It takes points from any device and answers on the CPU.
 
     Args:
         method: the trained method. It is not copied: while it trains on, the model follows.
@@ -102,14 +102,10 @@ class Model:
         Images are in [0, 1], or uint8 from 0 to 255.
 
         Raises:
-            InputError: x has another shape than the points trained on.
+            InputError: x has another shape than the points trained on, or there is no energy.
         """
-        x = torch.as_tensor(x)
-        if x.shape[1:] != self.method.shape:
-            raise InputError(
-                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
-                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
-            )
+        self._needs("energy")
+        x = self._checked(x)
         log_scale = self.method.scale.log().sum()
         with evaluating(self.learned.energy) as energy:
             if x.requires_grad:
@@ -118,6 +114,40 @@ class Model:
                 return _in_batches(
                     lambda part: energy(self._standardised(part)) + log_scale, x, self.method.shift.device
                 ).cpu()
+
+    @torch.no_grad()
+    def ranking(self, x: Array, seed: int = 0) -> Float[Tensor, "B"]:
+        """High where x is unlikely, and no density: the energy where there is one; of a model with latents
+        −log p(x, z), z inferred, in the networks' units.
+
+        Args:
+            seed: of chains that infer z.
+
+        Raises:
+            InputError: x has another shape than the points trained on, or the run ranks nothing.
+        """
+        if self.learned.ranking is None:
+            return self.energy(x)
+        x, rank = self._checked(x), self.learned.ranking
+        with torch.random.fork_rng(), evaluating(self.method):
+            torch.manual_seed(seed)
+            device = self.method.shift.device
+            return _in_batches(lambda part: rank(self._standardised(part)), x, device).cpu()
+
+    def _needs(self, what: str) -> None:
+        if what not in self.offers:
+            raise InputError(
+                f"this run offers {' and '.join(sorted(self.offers))}, here it needs {what}: give another run"
+            )
+
+    def _checked(self, x: Array) -> Tensor:
+        x = torch.as_tensor(x)
+        if x.shape[1:] != self.method.shape:
+            raise InputError(
+                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
+                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
+            )
+        return x
 
     def log_prob_unnormalized(self, x: Array) -> Float[Tensor, "B"]:
         """−E(x) = log p(x) + log Z."""
@@ -192,6 +222,7 @@ class Model:
                 "this run trained an energy alone and has no latent space for a sampler to walk in: "
                 "train a method with a generator, METHOD=meg"
             )
+        self._needs("energy")
         rng, at_once = random_generator(seed), BATCH if self.kind == "points" else CHAINS
         with evaluating(self.learned.generator) as generator, evaluating(self.learned.energy) as energy:
             chains = LatentChains(kernel or MALA(), energy, generator, temperature, with_prior)
@@ -230,7 +261,7 @@ class Model:
         exp(w − E(x)). None where the generator's density is not known.
         """
         generator = self.learned.generator
-        if generator is None:
+        if generator is None or self.learned.energy is None:
             return None
         with torch.random.fork_rng(), evaluating(generator), evaluating(self.learned.energy) as energy:
             torch.manual_seed(seed)
@@ -251,22 +282,20 @@ class Model:
             raise InputError(f"at least 1 sample must be asked for, got {n}")
         if refine < 0:
             raise InputError(f"refine is a number of steps, at least 0, got {refine}")
+        if refine:
+            self._needs("energy")
 
     def _fill(self, blocks: Iterable[Tensor], seed: int, refine: int) -> Iterator[Tensor]:
         """Put samples into each block, on the CPU, in the data's own units."""
         step_size = None  # of the refinement, found on the first block
         for number, block in enumerate(blocks):
             rng = random_generator(seed, *([number] if number else []))
-            with (
-                torch.no_grad(),
-                evaluating(self.learned.generator) as generator,
-                evaluating(self.learned.energy) as energy,
-            ):
+            with torch.no_grad(), evaluating(self.learned.generator) as generator:
                 latent = self._latents(len(block), rng)
                 size = _batch_size(latent.device, max(self.dimension, latent.shape[1]))
                 drawn = (generator.draw(z, rng).samples for z in latent.split(size))
                 if refine:
-                    u, step_size = self._refined(torch.cat(list(drawn)), energy, refine, step_size, rng)
+                    u, step_size = self._refined(torch.cat(list(drawn)), refine, step_size, rng)
                     drawn = u.split(size)
                 for part, u in zip(block.split(size), drawn, strict=True):  # while it is in the cache
                     if u.device == part.device:
@@ -276,17 +305,18 @@ class Model:
             yield block
 
     def _refined(
-        self, u: Tensor, energy: nn.Module, n_steps: int, step_size: float | None, rng: torch.Generator
+        self, u: Tensor, n_steps: int, step_size: float | None, rng: torch.Generator
     ) -> tuple[Tensor, float]:
         """Samples after steps of MALA, and their size, which is found if it is not given."""
         if self.data_noise:
             u = u + self.data_noise * normal_like(u, rng)
-        if step_size is None:
-            step_size = tune(MALA(), energy, u[:1000], rng)
-        chains = Chains(MALA(), n_steps, step_size)
-        u = _in_batches(lambda u: chains.run(energy, u, rng).state.x, u)
-        if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
-            u = _in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
+        with evaluating(self.learned.energy) as energy:
+            if step_size is None:
+                step_size = tune(MALA(), energy, u[:1000], rng)
+            chains = Chains(MALA(), n_steps, step_size)
+            u = _in_batches(lambda u: chains.run(energy, u, rng).state.x, u)
+            if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
+                u = _in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
         return u, step_size
 
     def _latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n L"]:

@@ -86,7 +86,9 @@ class Report(Callback):
 
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
         """The numbers of samples that may come from elsewhere than from the generator."""
-        numbers = {"mean_energy": float(model.energy(samples).mean())}
+        numbers: dict[str, float] = {}
+        if "energy" in model.offers:
+            numbers["mean_energy"] = float(model.energy(samples).mean())
         for section in self.sections:
             numbers |= section.of(model, samples)
         return numbers

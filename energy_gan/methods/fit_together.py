@@ -6,10 +6,12 @@ from copy import deepcopy
 
 import torch
 
-from energy_gan.generators.base import Draw
+from energy_gan.generators.base import Draw, Generator
+from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Method
 from energy_gan.negatives.base import Negatives
 from energy_gan.optim.learns import Learns
+from energy_gan.shapes import Latents
 
 
 def check_parts(
@@ -59,6 +61,41 @@ def check_energy(method: Method, draw: Draw | None = None) -> Negatives:
     negatives = negatives.seen(x, method.energy(negatives.samples))
     method.objective(method.energy(x), negatives)
     return negatives
+
+
+def check_latents(method: Method, inference_learns: Learns | None, prior_learns: Learns | None) -> None:
+    """ValueError where a generator, its prior, its negatives and an inference do not go together."""
+    generator, inference = method.generator, method.inference
+    parts = (("inference", inference, inference_learns), ("prior", generator.prior, prior_learns))
+    for name, part, learns in parts:
+        has_weights = any(weight.requires_grad for weight in part.parameters())
+        if has_weights and learns is None:
+            raise ValueError(f"the {name} has a network of its own: give {name}_learns")
+        if learns is not None and not has_weights:
+            raise ValueError(f"the {name} has no network that could learn: give {name}_learns=null")
+    if (method.negatives is None) != (prior_learns is None):
+        raise ValueError("a prior that learns needs negatives, and no other takes them: give both or none")
+    latent = check_inference(generator, inference, method.shape)
+    if method.negatives is not None:
+        potential = generator.prior.potential
+        negatives = deepcopy(method.negatives)(
+            potential, None, latent
+        )  # a copy: chains would start from these
+        _expect("the prior's negatives", negatives.samples.shape, (len(negatives.samples), latent.shape[1]))
+
+
+@torch.no_grad()
+def check_inference(generator: Generator, inference: Inference, shape: Sequence[int]) -> Latents:
+    """ValueError where a generator and an inference do not go together; the latents of two points."""
+    x, training = torch.zeros(2, *shape), generator.training
+    generator.eval()
+    latent = deepcopy(inference)(generator, x).latent  # a copy: it may keep a step size
+    _expect("the inferred latents", latent.shape, (2, generator.prior.latent_dim))
+    _expect("the generator's samples", generator(latent).shape, x.shape)
+    _expect("log p(x | z)", generator.log_likelihood(x, latent).shape, (2,))
+    generator.prior.tilt(latent)  # or it says what the prior has to be
+    generator.train(training)
+    return latent
 
 
 def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:

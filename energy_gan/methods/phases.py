@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from energy_gan.methods.players import Terms
 from energy_gan.negatives.base import Negatives
+from energy_gan.samplers.base import Energy
 from energy_gan.shapes import Energies, Points, Scalar
 
 Objective = Callable[[Energies, Negatives], Terms]
@@ -33,7 +33,7 @@ class Phases(NamedTuple):
 
 
 def phases(
-    energy: nn.Module, x: Points, negatives: Negatives, objective: Objective, penalty: Penalty | None
+    energy: Energy, x: Points, negatives: Negatives, objective: Objective, penalty: Penalty | None
 ) -> Phases:
     """objective(E(x⁺), E(x⁻)) + penalty(x⁺, E(x⁺)) (Eq. 7, 8)."""
     x = x.detach().requires_grad_(penalty is not None)

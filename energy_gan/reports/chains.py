@@ -99,10 +99,12 @@ def acceptance(model: Model, n: int, seed: int) -> dict[str, float]:
     samples; what it comes to tells how rough the energy is there.
     """
     numbers, method, rng = {}, model.method, random_generator(seed)
-    with evaluating(method.learned.energy) as energy:
+    with evaluating(method):
         signs = method.vital_signs(n, rng)
-        numbers |= {f"train/{name}": value for name, value in signs.items() if name.startswith("chains_")}
-        if model.has_generator:
+    told = {name.replace(" ", "_"): value for name, value in signs.items() if "chains_" in name}
+    numbers |= {f"train/{name}": value for name, value in told.items()}
+    if model.offers >= {"energy", "generator"}:
+        with evaluating(method.learned.energy) as energy:
             samples = model.sample(n, seed).to(method.shift.device)
             u = (samples - method.shift) / method.scale
             step_size = tune(MALA(), energy, u, rng)

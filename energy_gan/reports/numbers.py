@@ -66,6 +66,7 @@ FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samp
 STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
+LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
 
 LOG_Z = Number(
     "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
@@ -177,9 +178,18 @@ TRACKED = (
     Number("train/energy_positive", "energy of data", None, ENERGIES),
     Number("train/energy_negative", "energy of negatives", None, ENERGIES),
     Number("train/chains_acceptance", "acceptance of the chains", None, ACCEPTANCE),
+    Number("train/prior_chains_acceptance", "acceptance of the prior's chains", None, ACCEPTANCE),
+    Number("train/posterior_chains_acceptance", "acceptance of the posterior's chains", None, ACCEPTANCE),
     Number("val/refine_acceptance", "acceptance of MALA", None, ACCEPTANCE),
     Number("train/chains_step_size", "step size of the chains", None, STEPS),
+    Number("train/prior_chains_step_size", "step size of the prior's chains", None, STEPS),
+    Number("train/posterior_chains_step_size", "step size of the posterior's chains", None, STEPS),
     Number("val/refine_step_size", "step size of MALA", None, STEPS),
+    Number("train/prior_energy_gap", "prior's latents over posterior's", None, LATENTS),
+    Number("train/pairs_gap", "generated pairs over the data's", None, LATENTS),
+    Number("train/reconstruction", "−log p(x | z)", None, BOUND),
+    Number("train/kl", "KL of the encoder to the prior", None, BOUND),
+    Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
 )

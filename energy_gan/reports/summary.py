@@ -10,8 +10,8 @@ from energy_gan.reports.tables import read_metrics, table
 NEXT = """\
 folder   {run}
 pictures {run}/figures/*.png
-next     make energy RUN={run} INPUT={input} OUT=energies.csv
-         make compare RUNS='{run} …'"""
+next     make compare RUNS='{run} …'"""
+NEXT_ENERGY = "\n         make energy RUN={run} INPUT={input} OUT=energies.csv"
 FILES = {
     "points": {"input": "points.csv", "out": "samples.csv"},
     "images": {"input": "folder", "out": "samples.png"},
@@ -36,12 +36,13 @@ def summary(run: Path) -> str:
         laws["exact likelihood"] = limit
     laws |= report["yardsticks"]
     head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
-    if not report["integrable"]:
+    if "energy" in report["offers"] and not report["integrable"]:
         head += "\n" + NOT_INTEGRABLE
-    said = f"verdict  {report['verdict']}"
+    said = f"verdict  {report['verdict'] or 'none: this run offers no energy'}"
     if report["no_log_normalizer"]:
         said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
-    after = NEXT + (NEXT_SAMPLE if "generator" in report["offers"] else "")
+    after = NEXT + (NEXT_ENERGY if "energy" in report["offers"] else "")
+    after += NEXT_SAMPLE if "generator" in report["offers"] else ""
     after = after.format(run=run, **FILES[report["kind"]])
     return f"\n{head}\n\n{table(laws)}\n\n{said}\n\n{after}"
 

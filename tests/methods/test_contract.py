@@ -16,10 +16,13 @@ from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
 ALONE = {"exact_likelihood", "flow", "langevin", "tilted_energy"}  # an energy without a generator
+LATENT = {"abp", "lebm", "triangle", "vae"}  # a generator whose latents are inferred, without an energy
 ON_IMAGES = {"critic", "gan"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
-CONSTANTS = {"energy.experts.bias", "terms.critic.critic.experts.bias"}
+CONSTANTS = {
+    "energy.experts.bias", "terms.critic.critic.experts.bias", "generator.prior.energy.experts.bias",
+}  # fmt: skip
 
 
 def config_of(method):
@@ -71,7 +74,10 @@ def test_a_step_runs_without_a_trainer(trained):
             part.fit(trained.data.some())
     method.training_step(Batch(trained.data.some()[:64]), 0)
     moved = {name.split(".")[0] for name, p in parameters(method).items() if not p.equal(trained.start[name])}
-    assert moved >= Model(method).offers  # each of them is a module of that name here
+    parts = {name: getattr(method.learned, name) for name in Model(method).offers}
+    learn = {name for name, part in parts.items() if isinstance(part, torch.nn.Module) and parameters(part)}
+    assert moved >= learn  # each of them is a module of that name here
+    assert learn
 
 
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(trained, tmp_path):
@@ -88,14 +94,24 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(trained, tmp_path):
 def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
     model = Model(trained.method.eval())
     name = trained.config["name"].split("/")[0]
-    assert model.offers == ({"energy"} if name in ALONE else {"energy", "generator"}) <= set(OFFERS)
+    expected = {"generator", "inference", "ranking"} if name in LATENT else {"energy", "generator"}
+    assert model.offers == ({"energy"} if name in ALONE else expected) <= set(OFFERS)
     held_out = trained.data.held_out[:5]
     if trained.config["kind"] != "points":
         held_out = trained.data.pixels(held_out)
-    energies = model.energy(held_out)
-    assert energies.shape == (5,)
-    assert energies.isfinite().all()
-    assert len(energies.unique()) > 1
+    for numbers in (model.ranking(held_out), *([model.energy(held_out)] if "energy" in model.offers else [])):
+        assert numbers.shape == (5,)
+        assert numbers.isfinite().all()
+        assert len(numbers.unique()) > 1
+    if "energy" not in model.offers:
+        for refused in (lambda: model.energy(held_out), lambda: model.sample(5, refine=1)):
+            with pytest.raises(InputError, match="here it needs energy"):
+                refused()
+    if "inference" in model.offers:
+        u = trained.data.standardise(trained.data.held_out[:5])
+        latent = model.learned.inference(model.learned.generator, u).latent
+        assert latent.shape == (5, model.learned.generator.prior.latent_dim)
+        assert torch.equal(model.ranking(held_out, seed=1), model.ranking(held_out, seed=1))
     if "generator" in model.offers:
         assert model.sample(5).shape == held_out.shape
         assert torch.equal(model.sample(5, seed=1), model.sample(5, seed=1))
