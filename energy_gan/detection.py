@@ -1,10 +1,10 @@
-"""New rows or images beside normal ones: their energies, and which of them are unusual.
+"""New rows or images beside normal ones: their energies, or what else a run ranks by, and which are unusual.
 
 A new one is flagged if its energy is above that of all but a share `rate` of the held-out normal ones: of new
 normal ones so many, or fewer, are flagged by mistake.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from energy_gan.data.images import ImageData
 from energy_gan.data.table import read_in_order, table_shape
 from energy_gan.errors import InputError
 from energy_gan.metrics.anomaly import MIXTURE, auroc, detectors, least_for, scores_of, threshold_at_rate
-from energy_gan.model import Model
+from energy_gan.model import Array, Model
 from energy_gan.randomness import random_generator
 from energy_gan.run.compose import Config, compose
 from energy_gan.run.run import Run, without_folder
@@ -49,24 +49,28 @@ def read_new(known: str | Path, path: str, columns: Sequence[str] | None) -> New
 
 
 class Scored(NamedTuple):
-    """What the new ones are called, a column by its title; their energies; what could not be read."""
+    """What the new ones are called, a column by its title; how they are ranked; what could not be read."""
 
     names: dict[str, Sequence]
-    energies: Float[np.ndarray, "N"]
+    ranks: Float[np.ndarray, "N"]
     unreadable: list[str]
 
 
-def score(model: Model, new: New) -> Scored:
-    """Rows are called by their number from 1, images by their path in the folder."""
+def score(model: Model, new: New, rank: Callable[[Array], Tensor]) -> Scored:
+    """Rows are called by their number from 1, images by their path in the folder.
+
+    Args:
+        rank: the model's energy or ranking.
+    """
     if model.kind != "images":
-        return Scored({"row": range(1, len(new) + 1)}, model.energy(new).numpy(), [])
-    names, energies, unreadable = [], [], []
+        return Scored({"row": range(1, len(new) + 1)}, rank(new).numpy(), [])
+    names, ranks, unreadable = [], [], []
     for some, x in folder_batches(
         new, model.method.shape, crop_of(model.method.hparams.get("data", {})), unreadable
     ):
         names += some
-        energies.append(model.energy(x).numpy())
-    return Scored({"file": names}, np.concatenate(energies), unreadable)
+        ranks.append(rank(x).numpy())
+    return Scored({"file": names}, np.concatenate(ranks), unreadable)
 
 
 def crop_of(data: Config) -> str:
@@ -132,17 +136,18 @@ def called(data: DataModule) -> str:
 
 
 def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> float:
-    """The energy above which a new one is unusual.
+    """The energy, or ranking, above which a new one is unusual.
 
     Raises:
-        InputError: an energy is not finite.
+        InputError: one is not finite.
     """
-    of_normal = model.energy(data.held_out).numpy()
-    for which, values in (("new", scored.energies), ("held-out", of_normal)):
+    of_normal = model.ranking(data.held_out).numpy()
+    for which, values in (("new", scored.ranks), ("held-out", of_normal)):
         if n_bad := int((~np.isfinite(values)).sum()):
             raise InputError(
-                f"the energy of {n_bad} of {len(values)} {which} {called(data)} is not finite: these are too "
-                "far from the normal ones, or training failed; give trainer.max_steps=… or another method=…"
+                f"the {model.ranked_by} of {n_bad} of {len(values)} {which} {called(data)} is not finite: "
+                "these are too far from the normal ones, or training failed; give trainer.max_steps=… or "
+                "another method=…"
             )
     return threshold_at_rate(of_normal, rate)
 

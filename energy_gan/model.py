@@ -115,24 +115,34 @@ class Model:
                     lambda part: energy(self._standardised(part)) + log_scale, x, self.method.shift.device
                 ).cpu()
 
-    @torch.no_grad()
+    @property
+    def ranked_by(self) -> str:
+        """What `ranking` is called: "energy" where it is one."""
+        return "ranking" if self.learned.ranking is not None else "energy"
+
     def ranking(self, x: Array, seed: int = 0) -> Float[Tensor, "B"]:
-        """High where x is unlikely, and no density: the energy where there is one; of a model with latents
-        −log p(x, z), z inferred, in the networks' units.
+        """High where x is unlikely: the energy; of a model with latents the first of its `rankings`."""
+        return next(iter(self.rankings(x, seed).values()))
+
+    @torch.no_grad()
+    def rankings(self, x: Array, seed: int = 0) -> dict[str, Float[Tensor, "B"]]:
+        """Scores by name, each high where x is unlikely: the energy, or what a `Ranking` has of it.
 
         Args:
-            seed: of chains that infer z.
+            seed: of chains that infer latents.
 
         Raises:
-            InputError: x has another shape than the points trained on, or the run ranks nothing.
+            InputError: x has another shape than the points trained on.
         """
-        if self.learned.ranking is None:
-            return self.energy(x)
-        x, rank = self._checked(x), self.learned.ranking
+        rank = self.learned.ranking
+        if rank is None:
+            return {"E": self.energy(x)}
+        x = self._checked(x)
+        size = _batch_size(self.method.shift.device, self.dimension)
         with torch.random.fork_rng(), evaluating(self.method):
             torch.manual_seed(seed)
-            device = self.method.shift.device
-            return _in_batches(lambda part: rank(self._standardised(part)), x, device).cpu()
+            parts = [rank.scores(self._standardised(part)) for part in x.split(size)]
+        return {name: torch.cat([part[name] for part in parts]).to("cpu") for name in parts[0]}
 
     def _needs(self, what: str) -> None:
         if what not in self.offers:

@@ -77,13 +77,16 @@ class Parser(argparse.ArgumentParser):
 def opened(run: Path, trust: Sequence[str] = (), needs: Sequence[str] = ()) -> "Model":
     """The model of a run that offers what is needed: fields of `Learned`, or its kind of data.
 
+    An energy is a ranking too.
+
     Raises:
         InputError: it does not, or the run cannot be read.
     """
     from energy_gan.run.checkpoints import load
 
     model = load(run, trust)
-    if lacking := [name for name in needs if name not in {model.kind, *model.offers}]:
+    there = {model.kind, *model.offers} | ({"ranking"} if "energy" in model.offers else set())
+    if lacking := [name for name in needs if name not in there]:
         raise InputError(
             f"RUN={run} was trained on {model.kind} and offers {' and '.join(sorted(model.offers))}, here it "
             f"needs {' and '.join(lacking)}: give another run"

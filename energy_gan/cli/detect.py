@@ -5,8 +5,9 @@
 
 Trains an energy on the normal rows, all but a part that is held out, and flags the new rows whose energy is
 above that of all but a share `--rate` of the held-out ones: of new normal rows so many, or fewer, are flagged
-by mistake. An energy of method=aligned is −log p(x) up to a constant. Every setting can be given as
-key=value: method=NAME seed=1 trainer.max_steps=500 data.held_out=0.2; run_dir=FOLDER keeps the run.
+by mistake. An energy of method=aligned is −log p(x) up to a constant; a method without an energy, as lebm,
+ranks by −log p(x, z), z inferred. Every setting can be given as key=value: method=NAME seed=1
+trainer.max_steps=500 data.held_out=0.2; run_dir=FOLDER keeps the run.
 
 Of folders, the images below them are trained on and scored, cropped and resized to data.shape ([3,64,64]);
 the method is the best for images. experiment=critic/small_images is quick, minutes, for small grey ones.
@@ -50,7 +51,7 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         if given.run:
             trust = only_trust(given.overrides)
-            model = opened(given.run, trust, ["energy"])
+            model = opened(given.run, trust, ["ranking"])
             new = read_new(given.run, given.score, None if model.kind == "images" else model.columns)
             data = data_of(given.run, trust)
             data.setup()
@@ -63,25 +64,25 @@ def main() -> None:
                 sys.exit()  # of several processes the first scores and writes
             run.method.calibrate()
             model, data = Model(run.method.eval()), run.data
-        scored = score(model, new)
+        scored = score(model, new, model.ranking)
         least = threshold(model, data, scored, given.rate)
-    anomalous = scored.energies > least
-    write(given.out, scored, anomalous)
+    anomalous = scored.ranks > least
+    write(given.out, scored, model.ranked_by, anomalous)
     what = called(data)
     print(
-        f"{anomalous.sum()} of {len(anomalous)} {what} of {given.score} are anomalous: their energy is above "
-        f"{least:.4g}, as at most {given.rate:.3g} of normal {what} are, by {len(data.held_out)} held out "
-        f"-> {given.out}"
+        f"{anomalous.sum()} of {len(anomalous)} {what} of {given.score} are anomalous: their "
+        f"{model.ranked_by} is above {least:.4g}, as at most {given.rate:.3g} of normal {what} are, by "
+        f"{len(data.held_out)} held out -> {given.out}"
     )
     warn_of(scored.unreadable)
 
 
-def write(path: Path, scored, anomalous) -> None:
+def write(path: Path, scored, ranked_by: str, anomalous) -> None:
     """A line for each: its file, or its number counted from 1 without a header; its energy; yes or no."""
     import numpy as np
     import pandas as pd
 
-    flags = {"energy": scored.energies, "anomalous": np.where(anomalous, "yes", "no")}
+    flags = {ranked_by: scored.ranks, "anomalous": np.where(anomalous, "yes", "no")}
     write_frames(path, [pd.DataFrame(scored.names | flags)])
 
 

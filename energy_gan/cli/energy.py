@@ -64,8 +64,8 @@ def score_images(model: "Model", given: argparse.Namespace) -> None:
         raise InputError(
             "of images there is a table, .csv or .parquet, without --versus: a row for each file"
         )
-    scored = score(model, read_new(given.run, given.input, None))
-    frame = pd.DataFrame(scored.names | {"energy": scored.energies}).sort_values("energy")
+    scored = score(model, read_new(given.run, given.input, None), model.energy)
+    frame = pd.DataFrame(scored.names | {"energy": scored.ranks}).sort_values("energy")
     write_frames(given.out, [frame])
     print(f"energies of {len(frame)} images of {given.input} -> {given.out}")
     warn_of(scored.unreadable)

@@ -1,12 +1,12 @@
-"""Does a run's energy tell other images from those of its own kind?
+"""Does a run tell other images from those of its own kind?
 
     python -m energy_gan.cli.ood RUN --versus kmnist omniglot noise gaussian constant my/folder
 
 For each other set the AUROC: the chance that an image of it has a higher score than a held-out image of the
 run's own set. 1 tells them apart, 0.5 knows nothing, less finds the other set the likelier one. Beside the
-energy E and ‖∇E‖², as yardsticks, the distance to the nearest training image and −log p of a mixture of
-probabilistic principal component analysers. A folder holds images, which are cropped as the run's own and
-resized.
+energy E and ‖∇E‖², or what else the run ranks by, as yardsticks, the distance to the nearest training image
+and −log p of a mixture of probabilistic principal component analysers. A folder holds images, which are
+cropped as the run's own and resized.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def main() -> None:
     from energy_gan.detection import crop_of, versus
     from energy_gan.run.checkpoints import data_of, folder_of
 
-    model = opened(given.run, given.trust, ["energy", "images"])
+    model = opened(given.run, given.trust, ["ranking", "images"])
     out = given.out or folder_of(given.run) / "ood.json"
     check_writable(out, (".json",))
     data = data_of(given.run, given.trust)

@@ -35,6 +35,8 @@ class EnergyPrior(Prior):
             depends on: give those that it was trained with, or enough of a kernel that is exact.
     """
 
+    tilted = True
+
     def __init__(self, energy: nn.Module, latent_dim: int, chains: Chains):
         super().__init__(latent_dim)
         self.energy, self.base, self.chains = energy, NormalPrior(latent_dim), chains
@@ -69,8 +71,11 @@ class EnergyPrior(Prior):
         raise InputError("a prior that is an energy has no map from uniform numbers: give draws.spread=false")
 
     @torch.no_grad()
-    def log_normalizer(self, n: int = 100_000, rng: torch.Generator | None = None) -> float:
-        """log Z ≈ log 1/n Σ exp(−U(zᵢ)), zᵢ ~ N(0, I): below log Z on average, close in few dimensions."""
+    def log_weights(self, n: int, rng: torch.Generator | None = None) -> Energies:
+        """log exp(−U(zᵢ)) / n, zᵢ ~ N(0, I): the weights that make these latents the prior's, Σ w ≈ Z.
+
+        The logarithm of the sum is below log Z on average, and close in few dimensions: see their `ess`.
+        """
         own = next(self.energy.parameters(), torch.empty(0)).device
         parts = [self.energy(z.to(own)) for z in self.base.sample(n, rng).split(AT_ONCE)]
-        return float((-torch.cat(parts)).logsumexp(0)) - math.log(n)
+        return -torch.cat(parts) - math.log(n)

@@ -17,10 +17,12 @@ class Prior(nn.Module, ABC):
 
     Attributes:
         bits: how many of the numbers are either −1 or 1, so that no gradient moves them.
+        tilted: whether it is an energy over N(0, I), with weights to learn and an unknown normaliser.
         walls: low and high end of each number, beyond which p(z) is 0; None where it has none.
     """
 
     bits: int = 0
+    tilted = False
     walls: tuple[float, float] | None = None
 
     def __init__(self, latent_dim: int):

@@ -6,7 +6,7 @@ Reference: Learning Latent Space Energy-Based Prior Model (Pang et al., 2020),
 https://arxiv.org/abs/2006.08205, section 4.4.
 """
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
 
 import torch
 
@@ -16,38 +16,37 @@ from energy_gan.inference.base import Inference
 from energy_gan.shapes import Energies, Points
 
 
-class Parts(NamedTuple):
-    """Of −log p(x, z⁺), a number for each point."""
+class Ranking(ABC):
+    """x ↦ a number that is high where x is unlikely. A subclass gives `scores`."""
 
-    joint: Energies
-    reconstruction: Energies  # −log p(x | z⁺)
-    prior: Energies  # −log p(z⁺), of an energy prior up to its normaliser
-    tilt: Energies  # U(z⁺), minus the prior's log ratio to N(0, I)
+    @abstractmethod
+    def scores(self, x: Points) -> dict[str, Energies]:
+        """By name: the ranking first, then what it is made of, each of which ranks too."""
+
+    def __call__(self, x: Points) -> Energies:
+        return next(iter(self.scores(x).values()))
 
 
-class JointRanking:
-    """x ↦ −log p(x, z⁺). High is unlikely."""
+class JointRanking(Ranking):
+    """−log p(x, z⁺), −log p(x | z⁺), −log p(z⁺) and U(z⁺), minus the prior's log ratio to N(0, I)."""
 
     def __init__(self, generator: Generator, inference: Inference):
         self.generator, self.inference = generator, inference
 
-    def __call__(self, x: Points) -> Energies:
-        return self.parts(x).joint
-
     @torch.no_grad()
-    def parts(self, x: Points) -> Parts:
-        """The ranking and what it is made of."""
+    def scores(self, x: Points) -> dict[str, Energies]:
         latent, prior = self.inference(self.generator, x).latent, self.generator.prior
-        reconstruction, of_prior = -self.generator.log_likelihood(x, latent), -prior.log_prob(latent)
-        return Parts(reconstruction + of_prior, reconstruction, of_prior, prior.tilt(latent))
+        of_x, of_latent = -self.generator.log_likelihood(x, latent), -prior.log_prob(latent)
+        found = {"−log p(x, z)": of_x + of_latent, "−log p(x | z)": of_x, "−log p(z)": of_latent}
+        return found | ({"U(z)": prior.tilt(latent)} if prior.tilted else {})
 
 
-class PairRanking:
-    """x ↦ E(x, z⁺). High is unlikely."""
+class PairRanking(Ranking):
+    """E(x, z⁺)."""
 
     def __init__(self, energy: PairEnergy, generator: Generator, inference: Inference):
         self.energy, self.generator, self.inference = energy, generator, inference
 
     @torch.no_grad()
-    def __call__(self, x: Points) -> Energies:
-        return self.energy(x, self.inference(self.generator, x).latent)
+    def scores(self, x: Points) -> dict[str, Energies]:
+        return {"E(x, z)": self.energy(x, self.inference(self.generator, x).latent)}

@@ -1,26 +1,27 @@
 """The contract of a method: its players, its step, and what it has learned."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from energy_gan.generators.base import Generator
+from energy_gan.inference.ranking import Ranking
 from energy_gan.methods.lean import Lean
 from energy_gan.methods.phases import Phases
 from energy_gan.methods.players import Player, Terms
 from energy_gan.nn import Fitted, Scheduled
 from energy_gan.randomness import mixed_seed, set_seed
-from energy_gan.shapes import Batch, Energies, Points
+from energy_gan.shapes import Batch
 
 
 class Learned(NamedTuple):
     """What a method has learned, in the networks' units; None where it has no such thing.
 
     energy: x -> E(x) = −log p(x) − log Z: it claims to be a density.
-    ranking: x -> a number that is high where x is unlikely, and claims no density.
+    ranking: x -> a number that is high where x is unlikely, and claims no density; an energy ranks by itself.
     generator: with its prior; `draw(latent)` gives samples.
     inference: x -> z.
     classes: x -> logits.
@@ -28,7 +29,7 @@ class Learned(NamedTuple):
     """
 
     energy: nn.Module | None = None
-    ranking: Callable[[Points], Energies] | None = None
+    ranking: Ranking | None = None
     generator: Generator | None = None
     inference: nn.Module | None = None
     classes: nn.Module | None = None

@@ -11,8 +11,8 @@ so that by turns, with z_r ~ r(z | x) and z ~ N(0, I),
     the encoder     descends   λ (−E[log p(x | z_r)] + KL(r ‖ N(0, I))) − E[E(x, z_r)] + H(r),  r = r(z | x)
     the generator   descends   −λ E[log p(x | z_r)] + E[E(G(z), z)]
 
-The encoder's entropy H is in the second line twice, with opposite signs: at λ = 1, as published, nothing holds
-its variance up but the reconstruction. Its mean is logged.
+The encoder's entropy H is in the second line twice, with opposite signs: at λ = 1, as published, nothing
+holds its variance up. The mean of that is logged.
 
 Reference: Joint Training of Variational Auto-Encoder and Latent Energy-Based Model (Han et al., 2020),
 https://arxiv.org/abs/2006.06059, section 3.

@@ -262,17 +262,17 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def scores_of(run: Path, model, x) -> dict[str, Any]:
-    """The two scores of a trained energy, an array each: E(x), and ‖∇E(x)‖² as the networks see x.
+    """The scores of a run, an array each: of an energy E(x), and ‖∇E(x)‖² as the networks see x; of a model
+    with latents what it ranks by.
 
     Raises:
         InputError: one is not finite.
     """
-    parts = x.split(BATCH)
-    scores = {
-        "E": [model.energy(part) for part in parts],
-        "‖∇E‖²": [squared_gradient_norm(model.energy, part, model.method.scale.cpu()) for part in parts],
-    }
-    scores = {name: np.concatenate([part.numpy() for part in values]) for name, values in scores.items()}
+    scores = {name: values.numpy() for name, values in model.rankings(x).items()}
+    if "energy" in model.offers:
+        unit = model.method.scale.cpu()
+        slopes = [squared_gradient_norm(model.energy, part, unit) for part in x.split(BATCH)]
+        scores["‖∇E‖²"] = np.concatenate([part.numpy() for part in slopes])
     for name, values in scores.items():
         if not np.isfinite(values).all():
             raise InputError(

@@ -50,7 +50,9 @@ def energy_map(maps: Mapping[str, Map], box: Box) -> Figure:
     return figure
 
 
-def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
+def energy_histograms(
+    energies: Mapping[str, Float[np.ndarray, "_"]], what: str = "energy E(x), low is likely (nats)"
+) -> Figure:
     """The energies of several sets of points: two that agree cover each other."""
     colours = {"data": DATA, "generator": GENERATOR}
     pooled = np.concatenate([e[np.isfinite(e)] for e in energies.values()])
@@ -70,7 +72,7 @@ def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
             linestyle="-" if name in colours else next(styles),
             label=name,
         )
-    axes.set(xlabel="energy E(x), low is likely (nats)", ylabel="share per nat")
+    axes.set(xlabel=what, ylabel="share per nat")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -154,6 +154,12 @@ IMAGES = (
     *(n._replace(name=n.name + DURING, title=f"{n.title}, during", at_end=False) for n in OF_MODES),
     *refined(OF_IMAGES, "energy noise"),
 )
+OF_LATENTS = (  # of a prior that is an energy
+    Number("prior_log_normalizer", "log Z of the prior", None, None, True, "nats"),
+    Number("prior_importance_ess", "effective share for it", "high", None, True),
+    Number("prior_energy_excess", "prior's latents over posterior's", None, None, True, "nats"),
+    Number("prior_energy_fall", "fall in ten times the chains", "low", None, True, "nats"),
+)
 CHAINS = (DRIFT, DRIFT_200)
 OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood", "likelihood with noise", "high", None, True, "nats", "base"),
@@ -195,7 +201,9 @@ TRACKED = (
 )
 
 NUMBERS: dict[str, Number] = {}
-for _n in (*POINTS, *ASSESSMENT, *IMAGES, *IMAGE_ENERGIES, *CHAINS, *OF_LIKELIHOOD, *MOVED, *TRACKED):
+for _n in (
+    *POINTS, *ASSESSMENT, *IMAGES, *IMAGE_ENERGIES, *CHAINS, *OF_LIKELIHOOD, *OF_LATENTS, *MOVED, *TRACKED
+):  # fmt: skip
     NUMBERS.setdefault(_n.name, _n)
 
 
@@ -238,6 +246,7 @@ PANELS = (
     Panel("energies", "energies beside each other", ("energy_histograms",), "pictures"),
     Panel("pictures", "samples", ("samples", "marginals"), "pictures"),
     Panel("pictures", "energy map", ("energy_map",), "pictures"),
+    Panel("pictures", "latents", ("latent_energies", "latent_map"), "pictures"),
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
     Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),
 )

@@ -99,7 +99,8 @@ def test_a_quadratic_energy_has_the_prior_and_the_normaliser_that_it_should():
     assert ((latent.mean(0) - mean).abs() < 4 * (covariance.diagonal() / 4_000).sqrt()).all()
     torch.testing.assert_close(latent.T.cov(), covariance, atol=0.03, rtol=0)
     exact = float(0.5 * (torch.logdet(covariance) + Quadratic.b @ mean))
-    assert prior.log_normalizer(200_000, torch.Generator().manual_seed(0)) == pytest.approx(exact, abs=0.01)
+    weights = prior.log_weights(200_000, torch.Generator().manual_seed(0))
+    assert float(weights.logsumexp(0)) == pytest.approx(exact, abs=0.01)
     normal = torch.distributions.MultivariateNormal(mean, covariance)
     torch.testing.assert_close(prior.log_prob(latent) - exact, normal.log_prob(latent), atol=1e-4, rtol=0)
 
@@ -188,7 +189,7 @@ def test_a_ranking_is_the_joint_and_its_parts():
     generator = linear(EnergyPrior(Quadratic(), 2, Chains(MALA(), 1, 0.1)))
     rank = JointRanking(generator, AmortisedInference(Identity([3]), 2).eval())
     x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
-    joint, reconstruction, prior, tilt = rank.parts(x)
+    joint, reconstruction, prior, tilt = rank.scores(x).values()
     latent = rank.inference(generator, x).latent
     torch.testing.assert_close(joint, -generator.log_joint(x, latent))
     torch.testing.assert_close(joint, reconstruction + prior)

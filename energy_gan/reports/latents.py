@@ -1,0 +1,89 @@
+"""The law of a generator's latents, where it is an energy: is it that of the latents that are inferred?"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from energy_gan.generators.energy_prior import EnergyPrior
+from energy_gan.metrics.yardsticks import KernelEstimate
+from energy_gan.model import Model, evaluating
+from energy_gan.negatives.base import ess
+from energy_gan.numerics.ppca import evenly
+from energy_gan.randomness import random_generator
+from energy_gan.reports import drawing
+from energy_gan.reports.numbers import OF_LATENTS
+from energy_gan.reports.section import Section
+from energy_gan.shapes import Latents
+
+INFERRED, SAMPLED = 1_000, 1_000  # latents
+WEIGHED = 100_000  # latents of N(0, I) for log Z
+LONGER = 10  # times as many moves of the prior's chains
+HALF, CELLS = 5.0, 200  # of the map of two latents
+
+
+class LatentLaw(Section):
+    """V(z) = −log p(z) − log Z of latents inferred of held-out points, of the prior's samples, and of chains
+    ten times as long as those, which go elsewhere where chains are a law of their own.
+    """
+
+    needs = "generator inference tilted"
+    numbers = OF_LATENTS
+
+    def measure(
+        self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
+    ) -> dict[str, float]:
+        if not full:
+            return {}
+        prior: EnergyPrior = model.learned.generator.prior
+        with torch.no_grad(), evaluating(model.method):
+            inferred, sampled = (float(prior.potential(z).mean()) for z in self._latents(model).values())
+            chains = replace(prior.chains, n_steps=LONGER * prior.chains.n_steps)
+            start = prior.base.sample(SAMPLED, random_generator(self.seed), model.method.shift.device)
+            walk = chains.run(prior.potential, start, random_generator(self.seed, 1))
+            longer = float(walk.state.energy.mean())
+            weights = prior.log_weights(WEIGHED, random_generator(self.seed))
+        return {
+            "prior_log_normalizer": float(weights.logsumexp(0)),
+            "prior_importance_ess": float(ess(weights)) / WEIGHED,
+            "prior_energy_excess": sampled - inferred,
+            "prior_energy_fall": sampled - longer,
+        }
+
+    def _latents(self, model: Model) -> dict[str, Latents]:
+        generator, device = model.learned.generator, model.method.shift.device
+        u = self.data.standardise(evenly(self.data.held_out, INFERRED)).to(device)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            inferred = model.learned.inference(generator, u).latent
+        sampled = generator.prior.sample(SAMPLED, random_generator(self.seed), device)
+        return {"inferred of held-out data": inferred, "sampled from the prior": sampled}
+
+    @torch.no_grad()
+    def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
+        prior: EnergyPrior = model.learned.generator.prior
+        with evaluating(model.method):
+            latents = self._latents(model)
+            found = {name: prior.potential(z).cpu().numpy() for name, z in latents.items()}
+            figures = {"latent_energies": drawing.energy_histograms(found, "V(z) of latents (nats)")}
+            if prior.latent_dim == 2:
+                figures["latent_map"] = drawing.energy_map(
+                    self._maps(prior, latents), (-HALF, HALF, -HALF, HALF)
+                )
+        return figures
+
+    @staticmethod
+    def _maps(prior: EnergyPrior, latents: Mapping[str, Latents]) -> dict[str, Tensor]:
+        """The prior's density, Z by the same grid, and kernel estimates of the latents."""
+        line = torch.linspace(-HALF, HALF, CELLS)
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        grid = torch.stack([x, y], -1).reshape(-1, 2)
+        log_p = prior.log_prob(grid.to(next(iter(latents.values())).device)).cpu()
+        log_z = log_p.logsumexp(0) + 2 * torch.log(line[1] - line[0])
+        maps = {f"prior: −V(z) − log Z, log Z = {log_z:.2f}": log_p - log_z}
+        maps |= {
+            f"{name} (kernel estimate)": KernelEstimate(z.cpu()).log_prob(grid) for name, z in latents.items()
+        }
+        return {name: values.view(CELLS, CELLS).numpy() for name, values in maps.items()}
