@@ -15,14 +15,8 @@ from energy_gan.run.build import build
 from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
-ALONE = {"exact_likelihood", "flow", "langevin", "tilted_energy"}  # an energy without a generator
-LATENT = {
-    "abp",
-    "lebm",
-    "lebm_short_run",
-    "triangle",
-    "vae",
-}  # a generator whose latents are inferred, without an energy
+ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
+LATENT = {"abp", "lebm", "lebm_short_run", "triangle", "vae"}  # latents are inferred, no energy of points
 ON_IMAGES = {"critic", "gan"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
