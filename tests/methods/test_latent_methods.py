@@ -11,14 +11,23 @@ from energy_gan.energies.mlp import Identity
 from energy_gan.energies.pairs import MLPStatistics, PairEnergy
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
+from energy_gan.generators.energy_prior import EnergyPrior
 from energy_gan.generators.output_noise import GaussianLikelihood
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.inference.amortised import AmortisedInference
+from energy_gan.inference.short_run import ShortRunInference
 from energy_gan.methods.base import Method
 from energy_gan.methods.divergence_triangle import DivergenceTriangle
+from energy_gan.methods.latent_ebm import LatentEBM
+from energy_gan.negatives.chains import ChainNegatives
+from energy_gan.negatives.memory import PersistentChains, WeightedChains
+from energy_gan.negatives.starts import FromNoise
 from energy_gan.optim.learns import Learns
+from energy_gan.optim.schedules import cosine
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
+from energy_gan.samplers.chains import Chains
+from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Batch
 
 SGD = Learns(lambda parameters: torch.optim.SGD(parameters, lr=0.1))
@@ -108,6 +117,39 @@ def test_layers_of_a_normalised_energy_have_norm_1():
     for layer in energy.modules():
         if isinstance(layer, nn.Linear):
             assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.01)
+
+
+class Quadratic(nn.Module):
+    """U(z) = ½ zᵀ A z − bᵀ z, A and b to learn."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))
+
+    def forward(self, latent):
+        return 0.5 * ((latent @ self.a) * latent).sum(1) - latent @ self.b
+
+
+@pytest.mark.parametrize("memory", [PersistentChains, WeightedChains])
+def test_a_prior_s_energy_learns_the_law_of_the_latents(memory):
+    """Of z⁺ ~ N(μ, S), and a U that is quadratic: N((I + A)⁻¹ b, (I + A)⁻¹) comes to be that."""
+    torch.manual_seed(0)
+    mean, covariance = torch.tensor([0.5, -0.5]), torch.tensor([[0.6, 0.2], [0.2, 0.5]])
+    law = torch.distributions.MultivariateNormal(mean, covariance)
+    prior = EnergyPrior(Quadratic(), 2, Chains(MALA(), 50, 0.1, target=0.7))
+    generator = Generator(nn.Linear(2, 3), prior, GaussianLikelihood(SIGMA))
+    negatives = ChainNegatives(FromNoise(), memory([2], 1_024, 512), 5, 0.1, target=0.7)
+    adam = Learns(lambda parameters: torch.optim.Adam(parameters, lr=0.1), schedule=cosine)
+    inference = ShortRunInference(Chains(MALA(), 1, 0.1))
+    method = LatentEBM([3], generator, SGD, inference, prior_learns=adam, negatives=negatives)
+    player, steps = method.players[0], 120
+    for step in range(steps):
+        player.at(step / steps)
+        method.descend(player, player.terms(torch.zeros(512, 3), law.sample((512,))))
+    precision = torch.eye(2) + 0.5 * (prior.energy.a + prior.energy.a.T).detach()
+    learned = torch.linalg.solve(precision, prior.energy.b.detach())
+    found = torch.distributions.MultivariateNormal(learned, precision_matrix=precision)
+    assert torch.distributions.kl_divergence(law, found) < 0.01
 
 
 def method_of(name, *overrides) -> Method:
