@@ -16,7 +16,6 @@ from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import OF_LATENTS
 from energy_gan.reports.section import Section
-from energy_gan.shapes import Latents
 
 INFERRED, SAMPLED = 1_000, 1_000  # latents
 WEIGHED = 100_000  # latents of N(0, I) for log Z
@@ -52,7 +51,7 @@ class LatentLaw(Section):
             "prior_energy_fall": sampled - longer,
         }
 
-    def _latents(self, model: Model) -> dict[str, Latents]:
+    def _latents(self, model: Model) -> dict[str, Tensor]:
         generator, device = model.learned.generator, model.method.shift.device
         u = self.data.standardise(evenly(self.data.held_out, INFERRED)).to(device)
         with torch.random.fork_rng():
@@ -75,7 +74,7 @@ class LatentLaw(Section):
         return figures
 
     @staticmethod
-    def _maps(prior: EnergyPrior, latents: Mapping[str, Latents]) -> dict[str, Tensor]:
+    def _maps(prior: EnergyPrior, latents: Mapping[str, Tensor]) -> dict[str, drawing.Map]:
         """The prior's density, Z by the same grid, and kernel estimates of the latents."""
         line = torch.linspace(-HALF, HALF, CELLS)
         y, x = torch.meshgrid(line, line, indexing="ij")
