@@ -188,6 +188,16 @@ class Model:
             pass
         return x
 
+    @torch.no_grad()
+    def generate(self, latent: Float[Tensor, "n L"], seed: int = 0) -> Float[Tensor, "n *S"]:
+        """A sample of the generator for each of these latents; the seed is of its own noise, if it has any."""
+        self._needs("generator")
+        rng = random_generator(seed)
+        with evaluating(self.learned.generator) as generator:
+            parts = latent.to(self.method.shift.device).split(_batch_size(latent.device, self.dimension))
+            u = torch.cat([generator.draw(part, rng).samples for part in parts])
+        return (u * self.method.scale + self.method.shift).cpu()
+
     def sample_blocks(self, n: int, seed: int = 0, refine: int = 0) -> Iterator[Float[Tensor, "B *S"]]:
         """The samples of `sample` block by block, for more of them than memory holds.
 

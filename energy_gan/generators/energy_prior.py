@@ -67,6 +67,10 @@ class EnergyPrior(Prior):
         ends = [self.chains.run(self.potential, z.to(own), rng).state.x for z in start.split(AT_ONCE)]
         return torch.cat(ends).to(device)
 
+    def interpolate(self, first: Latents, last: Latents, t: Float[Tensor, "T"]) -> Float[Tensor, "B T L"]:
+        """As under N(0, I)."""
+        return self.base.interpolate(first, last, t)
+
     def from_uniform(self, u: Float[Tensor, "B K"]) -> Latents:
         raise InputError("a prior that is an energy has no map from uniform numbers: give draws.spread=false")
 

@@ -21,8 +21,9 @@ from energy_gan.metrics.features import FeatureNetwork, checksum
 from energy_gan.metrics.images import ImageEvaluation, nearest_neighbours, yardsticks
 from energy_gan.metrics.inception import inception_or_none
 from energy_gan.model import Model
+from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
-from energy_gan.reports.numbers import DURING, IMAGE_ENERGIES, IMAGES
+from energy_gan.reports.numbers import DURING, IMAGE_ENERGIES, IMAGES, NUMBERS, UNTILTED
 from energy_gan.reports.section import Section
 from energy_gan.system.files import write_text
 
@@ -123,6 +124,13 @@ class ImageSamples(Section):
         if not full:
             return self.of(model, samples) | self._modes_during(model)
         numbers = self.evaluation.of(samples)
+        prior = model.learned.generator.prior
+        if prior.tilted:
+            latent = prior.base.sample(len(samples), random_generator(self.seed))
+            plain = {
+                UNTILTED + name: value for name, value in self.evaluation.of(model.generate(latent)).items()
+            }
+            numbers |= {name: value for name, value in plain.items() if name in NUMBERS}
         if model.data_noise and "energy" in model.offers:
             refined = self.evaluation.of(model.sample(len(samples), self.seed, REFINED).clamp(0, 1))
             numbers |= {f"refined_{name}": number for name, number in refined.items()}

@@ -44,6 +44,7 @@ class Number(NamedTuple):
 
 
 REFINED = "refined_"
+UNTILTED = "untilted_"  # of the same generator's samples under N(0, I) instead of a prior that is an energy
 
 
 def refined(numbers: Iterable[Number], needs: str) -> tuple[Number, ...]:
@@ -153,6 +154,17 @@ IMAGES = (
     *OF_MODES,
     *(n._replace(name=n.name + DURING, title=f"{n.title}, during", at_end=False) for n in OF_MODES),
     *refined(OF_IMAGES, "energy noise"),
+    *(
+        n._replace(
+            name=UNTILTED + n.name,
+            title=f"{n.title}, N(0, I)",
+            panel=None,
+            at_end=True,
+            needs=f"{n.needs} tilted",
+        )
+        for n in OF_IMAGES
+        if n.name.startswith(("frechet", "recall"))
+    ),
 )
 OF_LATENTS = (  # of a prior that is an energy
     Number("prior_log_normalizer", "log Z of the prior", None, None, True, "nats"),
