@@ -190,7 +190,7 @@ class Model:
 
     @torch.no_grad()
     def generate(self, latent: Float[Tensor, "n L"], seed: int = 0) -> Float[Tensor, "n *S"]:
-        """A sample of the generator for each of these latents; the seed is of its own noise, if it has any."""
+        """A sample of the generator for each of these latents; the seed is of its noise, if it has any."""
         self._needs("generator")
         rng = random_generator(seed)
         with evaluating(self.learned.generator) as generator:
