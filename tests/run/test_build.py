@@ -78,7 +78,7 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["experiment=null"], "experiment=null is no name: choose one of <method>/<data>$"),
         (["callbacks=[[2]]"], "cannot read the overrides: .*write them as key=value"),
         (["data=5"], "data=5 is no name: choose one of celeba, "),
-        (["method=nothing"], "method=nothing is unknown: choose one of aligned, .*kim_bengio"),
+        (["method=nothing"], "method=nothing is unknown: choose one of abp, aligned, .*kim_bengio"),
         (
             ["data=digits", "method=flow"],
             "method=flow is not made for images, .*critic or gan",
