@@ -54,10 +54,11 @@ class Chains(TwoDimensions):
     head = """\
 # Energies by their own chains: every start with every memory
 
-Made by `make study STUDY=chains`: the energy of `METHOD=convergent`, 600 steps of it, where its 20 moves of
-MALA a step begin at uniform noise or at the data, and with four memories: none, a buffer of 10,000 of which one
-in twenty begins anew, 2,048 persistent chains, and these with Jarzynski's weights (none at the data, whose
-density nobody knows). Data without a memory is contrastive divergence, noise without one a short run, whose walk
-is a sampler and has samples of its own. KL in nats, integrated on a grid; long chains are 1,000 moves from
-held-out points and from N(0, I), 20,000 samples; sd are those of the energy over the data; the tests are those
-of the verdict, six in all. Seconds are of training as a whole, on one thread of a shared machine."""
+Made by `make study STUDY=chains`: the energy of `METHOD=convergent`, 600 steps of it, where its 20
+moves of MALA a step begin at uniform noise or at the data, and with four memories: none, a buffer of
+10,000 of which one in twenty begins anew, 2,048 persistent chains, and these with Jarzynski's weights
+(none at the data, whose density nobody knows). Data without a memory is contrastive divergence, noise
+without one a short run, whose walk is a sampler and has samples of its own. KL in nats, integrated on a
+grid; long chains are 1,000 moves from held-out points and from N(0, I), 20,000 samples; sd are those of
+the energy over the data; the tests are those of the verdict, six in all. Seconds are of training as a
+whole, on one thread of a shared machine."""
