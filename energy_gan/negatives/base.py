@@ -15,6 +15,7 @@ class NegativeSampler(nn.Module, ABC):
     """A source of negatives. What it must remember goes into buffers, and so into checkpoints."""
 
     needs_generator = False
+    keeps_rows = False  # whether each negative comes from the same row of the generator's batch
 
     @abstractmethod
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:

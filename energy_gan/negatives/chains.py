@@ -70,6 +70,7 @@ class ChainNegatives(NegativeSampler, PerProcess):
         self.memory: Memory = NoMemory(moved)
         if chains:
             self.memory = PersistentChains(shape, chains, moved, weighted, least_ess)
+        self.keeps_rows = self.start.keeps_rows and not chains
         self.register_buffer("step_size", torch.tensor(float(step_size)))
 
     @torch.no_grad()

@@ -23,6 +23,8 @@ class Started(NamedTuple):
 class Start(nn.Module, ABC):
     """A law q that chains begin at. A subclass gives `forward`."""
 
+    keeps_rows = False  # whether it is the generator's batch, row by row
+
     @abstractmethod
     def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
         """n samples of q, from the generator's batch `draw`, the data `x` or from elsewhere."""
@@ -63,9 +65,18 @@ class FromGenerator(Start):
 
     Reference: Cooperative Training of Descriptor and Generator Networks (Xie et al., 2018),
     https://arxiv.org/abs/1609.09408.
+
+    Args:
+        in_order: take the batch as it is, so that each chain stays the one of its latent.
     """
 
+    def __init__(self, in_order: bool = False):
+        super().__init__()
+        self.keeps_rows = in_order
+
     def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
+        if self.keeps_rows:
+            return Started(draw.samples)
         return FromNoise()(n, draw, x) if draw is None else _of_batch(n, draw)
 
 
