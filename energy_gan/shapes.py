@@ -29,7 +29,8 @@ class Negatives(NamedTuple):
     With `log_weights`, log Z ≈ logsumexp(log_weights − E(samples)); without, the samples count
     equally and log Z stays unknown. `energies` are E(samples) where they have been computed;
     `log_density` is that of the law that the samples come from, where it is known everywhere, and
-    `log_density_at_data` what it is at the data.
+    `log_density_at_data` what it is at the data. Of chains, `before` are the samples one step earlier,
+    `step_size` is ε of the last step and `gradient` is ∇E(samples).
     """
 
     samples: Points
@@ -37,6 +38,9 @@ class Negatives(NamedTuple):
     energies: Energies | None = None
     log_density: Callable[[Points], Energies] | None = None
     log_density_at_data: Energies | None = None
+    before: Points | None = None
+    step_size: Scalar | None = None
+    gradient: Points | None = None
 
     def seen(self, x: Points, energies: Float[Tensor, "N"]) -> "Negatives":
         """The same with E(samples), and with log q at the data x where it is known."""

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
@@ -29,6 +29,8 @@ class Taken(NamedTuple):
 class Memory(nn.Module, ABC):
     """What there is of chains between two training steps. A subclass gives `take` and `keep`."""
 
+    keeps_rows = False  # whether it takes what begins, as it is
+
     @abstractmethod
     def take(self, energy: Energy, begin: Begin) -> Taken:
         """The chains to move, some of which may have to begin."""
@@ -48,76 +50,168 @@ class NoMemory(Memory):
         n: at least 1.
     """
 
+    keeps_rows = True
+
     def __init__(self, n: int):
         super().__init__()
         if n < 1:
-            raise ValueError(f"moved must be at least 1, got {n}")
+            raise ValueError(f"n must be at least 1, got {n}")
         self.n = n
 
     def take(self, energy: Energy, begin: Begin) -> Taken:
         return Taken(init(energy, begin(self.n).samples))
 
 
-class PersistentChains(Memory):
-    """Many chains, of which each training step moves some.
+class Kept(Memory):
+    """Places that stay from step to step. Those that are not finite, as all are at first, begin anew.
 
-    When the energy changes under a chain, from E to E', its weight takes what the chain could not follow,
+    Args:
+        shape: of one point.
+        size: how many there are.
+        n: how many of them a step takes, 1 to `size`.
+    """
 
-        A ← A + E(x) − E'(x)
+    def __init__(self, shape: Sequence[int], size: int, n: int):
+        super().__init__()
+        if not 1 <= n <= size:
+            raise ValueError(f"a step takes at least 1 chain and at most all that there are, {size}, got {n}")
+        self.n = n
+        self.register_buffer("places", torch.full((size, *shape), torch.nan))  # not started: nan
+        self.register_buffer("energies", torch.zeros(size))  # of each chain when it moved last
 
-    A chain whose place or energy is no longer finite begins anew, at the weight that belongs to it.
+    def start_lost(self, energy: Energy, begin: Begin) -> None:
+        """Let those begin anew of which the place or the energy is not finite."""
+        lost = ~(self.places.flatten(1).isfinite().all(1) & self.energies.isfinite())
+        if lost.any():
+            self.start(lost, energy, begin(int(lost.sum())))
+
+    def start(self, which: Bool[Tensor, "C"], energy: Energy, started: Started) -> None:
+        """Put chains where they start."""
+        self.places[which], self.energies[which] = started.samples, energy(started.samples)
+
+    def keep(self, taken: Taken, state: State) -> None:
+        self.places[taken.chosen], self.energies[taken.chosen] = state.x, state.energy
+
+    def some(self, n: int) -> Points:
+        started = self.places[self.places.flatten(1).isfinite().all(1)][:n]
+        return started if self.energies.any() else started[:0]
+
+
+class PersistentChains(Kept):
+    """Many chains, of which each training step moves some, each at most once; none begins anew.
+
+    Reference: Training restricted Boltzmann machines using approximations to the likelihood gradient
+    (Tieleman, 2008), https://doi.org/10.1145/1390156.1390290.
+
+    Args:
+        shape: of one point.
+        chains: how many there are, and `moved` how many of them move in a step.
+    """
+
+    def __init__(self, shape: Sequence[int], chains: int = 2048, moved: int = 512):
+        super().__init__(shape, chains, moved)
+
+    def take(self, energy: Energy, begin: Begin) -> Taken:
+        self.start_lost(energy, begin)
+        chosen = torch.randperm(len(self.places), device=self.places.device)[: self.n]
+        return Taken(init(energy, self.places[chosen]), chosen=chosen)
+
+
+class WeightedChains(PersistentChains):
+    """Persistent chains with weights A. When the energy changes under a chain from E to E', it takes what the
+    chain could not follow,
+
+        A ← A + E(x) − E'(x),   so that   E[exp(A) f(x)] = Z' E_{P'}[f]
+
+    for the present energy at all times, however slowly the chains mix and however fast the energy learns:
+    without weights an energy digs where no chain is, and runs away.
 
     Reference: Efficient Training of Energy-Based Models Using Jarzynski Equality (Carbone et al., 2023),
     https://arxiv.org/abs/2305.19414, algorithm 1.
 
     Args:
-        shape: of one point.
-        chains: how many there are, and `moved` how many of them move in a step.
-        weighted: start them at weights that count, and draw the moved ones again where these are uneven.
-        least_ess: the effective share of the moved chains, 0 to 1, below which that is done.
+        shape, chains, moved: see `PersistentChains`.
+        least_ess: the effective share of the moved chains, 0 to 1, below which they are drawn again.
     """
 
-    def __init__(self, shape: Sequence[int], chains: int, moved: int, weighted: bool, least_ess: float):
-        super().__init__()
-        if not 1 <= moved <= chains:
-            raise ValueError(f"moved must be 1 to chains={chains}, got {moved}")
+    def __init__(self, shape: Sequence[int], chains: int = 2048, moved: int = 512, least_ess: float = 0.5):
+        super().__init__(shape, chains, moved)
         if not 0 <= least_ess <= 1:
             raise ValueError(f"least_ess must be a share from 0 to 1, got {least_ess}")
-        self.moved, self.weighted, self.least_ess = moved, weighted, least_ess
-        self.register_buffer("places", torch.full((chains, *shape), torch.nan))  # not started: nan
-        self.register_buffer("energies", torch.zeros(chains))  # of each chain when it moved last
+        self.least_ess = least_ess
         self.register_buffer("log_weights", torch.zeros(chains))
 
     def take(self, energy: Energy, begin: Begin) -> Taken:
-        lost = ~(self.places.flatten(1).isfinite().all(1) & self.energies.isfinite())
-        if lost.any():
-            self._start(energy, begin, lost)
-        chosen = torch.randperm(len(self.places), device=self.places.device)[: self.moved]
-        state = init(energy, self.places[chosen])
+        state, _, chosen = super().take(energy, begin)
         log_weights = self.log_weights[chosen] + self.energies[chosen] - state.energy
-        if self.weighted and ess(log_weights) < self.least_ess * len(chosen):
+        if ess(log_weights) < self.least_ess * len(chosen):
             kept = systematic(log_weights.softmax(0), len(chosen))
             state = State(*(part[kept] for part in state))
             log_weights = log_weights.logsumexp(0).expand_as(log_weights) - math.log(len(chosen))
         return Taken(state, log_weights, chosen)
 
     def keep(self, taken: Taken, state: State) -> None:
-        self.places[taken.chosen], self.energies[taken.chosen] = state.x, state.energy
+        super().keep(taken, state)
         self.log_weights[taken.chosen] = taken.log_weights
 
-    def some(self, n: int) -> Points:
-        started = self.places[self.places.flatten(1).isfinite().all(1)][:n]
-        return started if self.energies.any() else started[:0]
-
-    def _start(self, energy: Energy, begin: Begin, which: Bool[Tensor, "C"]) -> None:
-        """Some chains anew, weighted by exp(−E) over the density of the law that they start from."""
-        x, log_density = begin(int(which.sum()))
-        self.places[which], self.energies[which] = x, energy(x)
-        if not self.weighted:
-            return
-        if log_density is None:
+    def start(self, which: Bool[Tensor, "C"], energy: Energy, started: Started) -> None:
+        """Also at the weights that belong to them: exp(−E) over the density of the start's law."""
+        super().start(which, energy, started)
+        if started.log_density is None:
             raise InputError(
-                "chains that start at points of an unknown density have no weights: give "
-                "method.negatives.weighted=false"
+                "chains that start at points of an unknown density have no weights: start them from noise or "
+                "the generator, or keep them without, method.negatives.memory a PersistentChains"
             )
-        self.log_weights[which] = -self.energies[which] - log_density(x)
+        self.log_weights[which] = -self.energies[which] - started.log_density(started.samples)
+
+
+class Buffer(Kept):
+    """Samples of earlier steps, from which the next chains go on; a share of these begins anew.
+
+    Reference: Implicit Generation and Modeling with Energy-Based Models (Du & Mordatch, 2019),
+    https://arxiv.org/abs/1903.08689, section 3.2.
+
+    Args:
+        shape: of one point.
+        size: of the buffer, at least n. It is filled from the start's law in the first step.
+        n: chains in a step, all different entries of the buffer.
+        fresh: the probability, 0 to 1, with which each of these begins anew.
+        overwrite: what a step's samples replace: the entries that they come from ("in_place"), or the oldest
+            ("first_in_first_out"), so that an entry may be taken up several times.
+        transform: of the entries that are taken up, such as the augmentation of images.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        size: int = 10_000,
+        n: int = 64,
+        fresh: float = 0.05,
+        overwrite: Literal["in_place", "first_in_first_out"] = "in_place",
+        transform: nn.Module | None = None,
+    ):
+        super().__init__(shape, size, n)
+        if not 0 <= fresh <= 1:
+            raise ValueError(f"fresh must be a share from 0 to 1, got {fresh}")
+        if overwrite not in ("in_place", "first_in_first_out"):
+            raise ValueError(f"overwrite must be in_place or first_in_first_out, got {overwrite!r}")
+        self.fresh, self.overwrite, self.transform = fresh, overwrite, transform
+        self.register_buffer("oldest", torch.zeros((), dtype=torch.long))
+
+    def take(self, energy: Energy, begin: Begin) -> Taken:
+        self.start_lost(energy, begin)
+        chosen = torch.randperm(len(self.places), device=self.places.device)[: self.n]
+        x = self.places[chosen]
+        if self.transform is not None:
+            x = self.transform(x)
+        anew = torch.rand(len(x), device=x.device) < self.fresh
+        if anew.any():
+            x[anew] = begin(int(anew.sum())).samples
+        return Taken(init(energy, x), chosen=chosen)
+
+    def keep(self, taken: Taken, state: State) -> None:
+        if self.overwrite == "first_in_first_out":
+            places = (self.oldest + torch.arange(self.n, device=self.oldest.device)) % len(self.places)
+            taken = taken._replace(chosen=places)
+            self.oldest.copy_((self.oldest + self.n) % len(self.places))
+        super().keep(taken, state)

@@ -1,5 +1,6 @@
 """Where chains begin: at noise, at the data, at the generator's samples."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,6 +24,7 @@ class Started(NamedTuple):
 class Start(nn.Module, ABC):
     """A law q that chains begin at. A subclass gives `forward`."""
 
+    needs_generator = False
     keeps_rows = False  # whether it is the generator's batch, row by row
 
     @abstractmethod
@@ -49,6 +51,30 @@ class FromNoise(Start):
         return _of_batch(n, Draw(origin.flatten(1), origin, origin, scale))  # a batch of one point
 
 
+class FromUniform(Start):
+    """x₀ uniform in a cube around 0, in standardised units.
+
+    Args:
+        half_width: of each side, positive.
+    """
+
+    def __init__(self, half_width: float = 1.0):
+        super().__init__()
+        if not 0 < half_width < math.inf:
+            raise ValueError(f"half_width must be a positive number, got {half_width}")
+        self.half_width = half_width
+
+    def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
+        samples = x.new_empty((n, *x.shape[1:])).uniform_(-self.half_width, self.half_width)
+        return Started(samples, self.log_density)
+
+    def log_density(self, x: Points) -> Energies:
+        """−D log(2 · half_width) within the cube, −∞ outside."""
+        x = x.flatten(1)
+        inside = (x.abs() <= self.half_width).all(1)
+        return torch.where(inside, -x.shape[1] * math.log(2 * self.half_width), -math.inf)
+
+
 class FromData(Start):
     """x₀ from the batch of data, each of its rows as often as any other or once more. Nobody knows log q.
 
@@ -61,23 +87,25 @@ class FromData(Start):
 
 
 class FromGenerator(Start):
-    """x₀ = G(z), of the density of the generator's batch; N(0, I) where there is no generator.
+    """x₀ = G(z), of the density of the generator's batch.
 
     Reference: Cooperative Training of Descriptor and Generator Networks (Xie et al., 2018),
     https://arxiv.org/abs/1609.09408.
 
     Args:
-        in_order: take the batch as it is, so that each chain stays the one of its latent.
+        in_order: take the batch as it is, however many are asked for: each chain is that of its latent.
     """
+
+    needs_generator = True
 
     def __init__(self, in_order: bool = False):
         super().__init__()
         self.keeps_rows = in_order
 
     def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
-        if self.keeps_rows:
-            return Started(draw.samples)
-        return FromNoise()(n, draw, x) if draw is None else _of_batch(n, draw)
+        if draw is None:
+            raise ValueError("FromGenerator needs a method with a generator: start from noise or the data")
+        return Started(draw.samples) if self.keeps_rows else _of_batch(n, draw)
 
 
 def _of_batch(n: int, draw: Draw) -> Started:

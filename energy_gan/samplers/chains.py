@@ -28,6 +28,7 @@ class Walk(NamedTuple):
     acceptance: Energies  # each chain's probability of being accepted, the mean over the steps
     energies: Float[Tensor, "B T"] | None  # before the first step and after each, if asked for
     step_size: StepSize  # that a next step would have
+    previous: State  # before the last step
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,12 @@ class Chains:
         state = x if isinstance(x, State) else init(energy, x)
         acceptance, energies = torch.zeros_like(state.energy), [state.energy]
         for step in self.walk(energy, state, rng):
+            previous, state = state, step.state
             acceptance += step.info.acceptance
             if along:
                 energies.append(step.state.energy)
         kept = torch.stack(energies, 1) if along else None
-        return Walk(step.state, acceptance / self.n_steps, kept, step.step_size)
+        return Walk(state, acceptance / self.n_steps, kept, step.step_size, previous)
 
 
 def adapt(step_size: float, acceptance: float, target: float = 0.7, rate: float = 0.5) -> float:

@@ -14,7 +14,8 @@ from energy_gan.generators.priors import NormalPrior
 from energy_gan.negatives.base import ess, systematic
 from energy_gan.negatives.chains import ChainNegatives
 from energy_gan.negatives.importance import ImportanceNegatives, weighted_samples
-from energy_gan.negatives.starts import FromData, FromGenerator, FromNoise
+from energy_gan.negatives.memory import Buffer, NoMemory, PersistentChains, WeightedChains
+from energy_gan.negatives.starts import FromData, FromGenerator, FromNoise, FromUniform
 from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.langevin import Langevin
 
@@ -70,33 +71,42 @@ def moving(chains, generator, steps=30):
     return log_terms.softmax(0) @ x.mean(1), float(log_terms.logsumexp(0))
 
 
-@pytest.mark.parametrize("seeded", [True, False])
-def test_weighted_chains_keep_up_with_an_energy_that_runs_ahead(generator, seeded):
-    slow = {"chains": 6000, "moved": 4000, "n_steps": 1, "step_size": 0.01, "target": None}
-    mean, log_normalizer = moving(ChainNegatives([2], **slow), generator if seeded else None)
+@pytest.mark.parametrize("start", [FromGenerator(), FromNoise(), FromUniform(4.0)])
+def test_weighted_chains_keep_up_with_an_energy_that_runs_ahead(generator, start):
+    slow = {"n_steps": 1, "step_size": 0.01}
+    generator = generator if start.needs_generator else None
+    mean, log_normalizer = moving(ChainNegatives(start, WeightedChains([2], 6000, 4000), **slow), generator)
     assert mean.item() == pytest.approx(1.5, abs=0.12)
     assert log_normalizer == pytest.approx(math.log(2 * math.pi), abs=0.12)
-    lagging, _ = moving(ChainNegatives([2], weighted=False, **slow), generator if seeded else None)
+    lagging, _ = moving(ChainNegatives(start, PersistentChains([2], 6000, 4000), **slow), generator)
     assert lagging < 1.2, "without weights they lag, so that the test can tell"
 
 
-def test_chains_go_on_where_their_buffers_left_them(generator):
+@pytest.mark.parametrize(
+    "memory",
+    [
+        lambda: WeightedChains([2], 64, 16),
+        lambda: PersistentChains([2], 64, 16),
+        lambda: Buffer([2], 64, 16, fresh=0.2, overwrite="first_in_first_out"),
+    ],
+)
+def test_chains_go_on_where_their_buffers_left_them(generator, memory):
     draws = [generator.draw(generator.prior.sample(32)) for _ in range(4)]
 
     def go_on(chains, some):
         torch.manual_seed(5)
         return [chains(energy_at(0.3), draw, X) for draw in some][-1]
 
-    chains = ChainNegatives([2], chains=64, moved=16, n_steps=2)
+    chains = ChainNegatives(FromGenerator(), memory(), n_steps=2)
     go_on(chains, draws[:2])
-    again = ChainNegatives([2], chains=64, moved=16, n_steps=2)
+    again = ChainNegatives(FromGenerator(), memory(), n_steps=2)
     again.load_state_dict(chains.state_dict())
     for ours, theirs in zip(go_on(chains, draws[2:]), go_on(again, draws[2:]), strict=True):
         assert (ours is None and theirs is None) or torch.equal(ours, theirs)
 
 
 def test_a_step_moves_only_the_chosen_chains(generator):
-    chains = ChainNegatives([2], chains=64, moved=16, n_steps=3)
+    chains = ChainNegatives(FromGenerator(), WeightedChains([2], 64, 16), n_steps=3)
     draw = generator.draw(generator.prior.sample(32))
     chains(energy_at(0.0), draw, X)
     before = chains.memory.places.clone()
@@ -109,7 +119,7 @@ def test_a_step_moves_only_the_chosen_chains(generator):
 def test_a_lost_chain_starts_anew_and_the_others_go_on(generator):
     """Its weight is on the scale of the others: log Z is still right."""
     narrow = energy_at(0.7, 0.25)
-    chains = ChainNegatives([2], chains=4096, moved=64, n_steps=3)
+    chains = ChainNegatives(FromGenerator(), WeightedChains([2], 4096, 64), n_steps=3)
     draw = generator.draw(generator.prior.sample(1024))
     chains(narrow, draw, X)
     before = chains.memory.places.clone()
@@ -123,7 +133,7 @@ def test_a_lost_chain_starts_anew_and_the_others_go_on(generator):
 
 
 def test_another_kernel_may_move_them():
-    chains = ChainNegatives([2], 32, 32, weighted=False, target=None, kernel=Langevin())
+    chains = ChainNegatives(FromNoise(), PersistentChains([2], 32, 32), kernel=Langevin())
     assert chains(energy_at(0.0), None, X).log_weights is None
 
 
@@ -131,33 +141,88 @@ def test_chains_that_nobody_keeps_begin_anew(generator):
     """Contrastive divergence: K steps of the kernel from the data, in every step."""
     x = torch.randn(32, 2, generator=torch.Generator().manual_seed(1))
     kernel = Langevin()
-    chains = ChainNegatives([2], 0, 32, 3, weighted=False, step_size=0.02, target=None, kernel=kernel)
-    chains.start = FromData()
+    chains = ChainNegatives(FromData(), NoMemory(32), 3, step_size=0.02, kernel=kernel)
     for seed in (3, 4):
         torch.manual_seed(seed)
-        samples = chains(energy_at(0.0), None, x).samples
+        found = chains(energy_at(0.0), None, x)
         torch.manual_seed(seed)
-        start = x[torch.randperm(32)]
-        assert torch.equal(samples, Chains(kernel, 3, 0.02).run(energy_at(0.0), start).state.x)
+        walk = Chains(kernel, 3, 0.02).run(energy_at(0.0), x[torch.randperm(32)])
+        assert torch.equal(found.samples, walk.state.x)
+        torch.testing.assert_close(found.gradient, found.samples)
+    torch.manual_seed(4)
+    two = Chains(kernel, 2, 0.02).run(energy_at(0.0), x[torch.randperm(32)])
+    assert torch.equal(found.before, two.state.x), "one step earlier"
     assert chains.chains(energy_at(0.0), 8, torch.Generator()) == {}, "none is there to be tried"
-    with pytest.raises(InputError, match=r"have no weights: give method\.negatives\.weighted=false"):
-        ChainNegatives([2], 32, 32, start=FromData())(energy_at(0.0), None, x)
+    with pytest.raises(InputError, match="chains that start at points of an unknown density have no weights"):
+        ChainNegatives(FromData(), WeightedChains([2], 32, 32))(energy_at(0.0), None, x)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("parts", "message"),
     [
-        ({"moved": 99, "chains": 10}, "moved must be 1 to chains=10, got 99"),
-        ({"least_ess": 1.5}, "least_ess must be a share from 0 to 1, got 1.5"),
-        ({"n_steps": 0}, "n_steps must be at least 1"),
-        ({"chains": 0}, r"weighted must be false where no chain persists \(chains=0\), got true"),
-        ({"chains": 0, "moved": 0, "weighted": False}, "moved must be at least 1, got 0"),
-        ({"target": 1.0}, "target must be an acceptance between 0 and 1, got 1.0"),
+        (lambda: PersistentChains([2], 10, 99), "at most all that there are, 10, got 99"),
+        (lambda: Buffer([2], 10, 64), "at most all that there are, 10, got 64"),
+        (lambda: Buffer([2], fresh=1.5), "fresh must be a share from 0 to 1, got 1.5"),
+        (lambda: WeightedChains([2], least_ess=1.5), "least_ess must be a share from 0 to 1, got 1.5"),
+        (lambda: NoMemory(0), "n must be at least 1, got 0"),
+        (lambda: FromUniform(0.0), "half_width must be a positive number, got 0.0"),
+        (lambda: ChainNegatives(FromNoise(), NoMemory(2), 0), "n_steps must be at least 1"),
+        (lambda: ChainNegatives(FromNoise(), NoMemory(2), step_size=0.0), "step_size positive, got 8, 0.0"),
+        (lambda: ChainNegatives(FromNoise(), NoMemory(2), target=1.0), "between 0 and 1, got 1.0"),
+        (lambda: ChainNegatives(FromGenerator(), NoMemory(2))(energy_at(0.0), None, X), "with a generator"),
     ],
 )
-def test_impossible_chains_are_refused(settings, message):
+def test_impossible_chains_are_refused(parts, message):
     with pytest.raises(ValueError, match=message):
-        ChainNegatives([2], **settings)
+        parts()
+
+
+# ---- the buffer
+
+
+def from_noise(n):
+    return FromNoise()(n, None, X)
+
+
+def test_a_buffer_restarts_its_share():
+    """The number of restarts is binomial: within 5 standard deviations."""
+    torch.manual_seed(0)
+    buffer, restarts = Buffer([2], 1000, 100, fresh=0.05), []
+    for _ in range(200):
+        taken = buffer.take(energy_at(0.0), lambda n: (restarts.append(n), from_noise(n))[1])
+        buffer.keep(taken, taken.state)
+    n, p = 200 * 100, 0.05
+    assert restarts[0] == 1000, "it is filled first"
+    assert abs(sum(restarts[1:]) - n * p) < 5 * math.sqrt(n * p * (1 - p))
+
+
+@pytest.mark.parametrize("overwrite", ["in_place", "first_in_first_out"])
+def test_what_a_buffer_overwrites(overwrite):
+    torch.manual_seed(0)
+    buffer = Buffer([1], 10, 4, fresh=0.0, overwrite=overwrite)
+    buffer.places[:, 0] = torch.arange(10.0)
+    at = []
+    for step in range(3):
+        taken = buffer.take(energy_at(0.0), from_noise)
+        at.append(taken.chosen.tolist())
+        assert len(set(at[-1])) == 4
+        buffer.keep(taken, taken.state._replace(x=torch.full((4, 1), 100.0 + step)))
+    if overwrite == "in_place":
+        expected = list(range(10))
+        for step, chosen in enumerate(at):
+            for place in chosen:
+                expected[place] = 100 + step
+    else:
+        expected = [102, 102, 100, 100, 101, 101, 101, 101, 102, 102]
+    assert buffer.places[:, 0].tolist() == expected
+
+
+def test_a_buffer_transforms_what_it_takes_up():
+    buffer = Buffer([2], 8, 8, fresh=0.0, transform=torch.nn.Softplus())
+    buffer.places.fill_(0.0)
+    taken = buffer.take(energy_at(0.0), from_noise)
+    torch.testing.assert_close(taken.state.x, torch.full((8, 2), math.log(2.0)))
+    assert not buffer.places.any(), "and keeps what was there"
 
 
 # ---- where chains begin
@@ -177,8 +242,11 @@ def test_starts_know_their_densities(generator):
     known = torch.distributions.Normal(0.0, 0.5)
     torch.testing.assert_close(log_density(noise[:50]), known.log_prob(noise[:50]).sum(1))
     torch.testing.assert_close(noise.std(0), torch.full((2,), 0.5), atol=0.01, rtol=0)
-    without = FromGenerator()(5, None, X)
-    torch.testing.assert_close(without.log_density(X), torch.tensor([-math.log(2 * math.pi)]))
+    cube, log_density = FromUniform(2.0)(1000, draw, X)
+    assert cube.abs().max() <= 2
+    assert cube.std().item() == pytest.approx(2 / math.sqrt(3), abs=0.05)
+    inside_and_not = torch.tensor([-2 * math.log(4), -math.inf])
+    torch.testing.assert_close(log_density(torch.tensor([[1.9, -1.9], [0.0, 2.1]])), inside_and_not)
 
 
 def test_a_batch_without_noise_has_samples_and_no_density():
