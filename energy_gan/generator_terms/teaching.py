@@ -1,4 +1,4 @@
-"""Cooperative learning: the generator proposes, chains of the energy revise, the generator learns the revision.
+"""Cooperative learning: the generator proposes, chains of the energy revise, the generator learns from that.
 
     x̂ = G(z)                                    proposes
     x̃ = K steps of a kernel on E, from x̂        revises

@@ -54,6 +54,7 @@ class ChainNegatives(NegativeSampler, PerProcess):
         self.start, self.memory, self.needs_generator = start, memory, start.needs_generator
         self.moves = Chains(kernel or MALA(), n_steps, float(step_size), target, rate=0.1)
         self.keeps_rows = start.keeps_rows and memory.keeps_rows
+        self.remembers = memory.remembers
         self.register_buffer("step_size", torch.tensor(float(step_size)))
 
     @torch.no_grad()
@@ -73,6 +74,9 @@ class ChainNegatives(NegativeSampler, PerProcess):
         )
         self.step_size.fill_(walk.step_size)
         return found
+
+    def remembered(self, n: int) -> Points:
+        return self.memory.drawn(n)
 
     def chains(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> dict[str, float]:
         """The acceptance rate of the next move of n chains, none of which is kept; {} before the first."""
