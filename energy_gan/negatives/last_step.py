@@ -12,6 +12,7 @@ Reference: Improved Contrastive Divergence Training of Energy Based Models (Du e
 https://arxiv.org/abs/2012.01316, equations 6 to 9.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from torch import nn
 from energy_gan.negatives.base import NegativeSampler
 from energy_gan.numerics.neighbours import log_distances
 from energy_gan.shapes import Negatives, Points, Scalar
+
+TINY = 1e-30  # a distance that only a point has from itself
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class ThroughLastStep:
         terms = {"last_step": self.weight * (negatives.energies + along).mean()}
         if self.entropy_weight:
             others = source.remembered(self.neighbours).flatten(1)
-            others = others[torch.cdist(others, end.flatten(1)).amin(1) > 0]  # some are these very chains
+            others = others[log_distances(others, 1, TINY, end.flatten(1)) > math.log(TINY)]  # not themselves
             if len(others):
                 distances = log_distances(x.flatten(1), 1, self.least, others)
                 weight = self.weight * self.entropy_weight / self.temperature

@@ -29,8 +29,7 @@ class Taken(NamedTuple):
 class Memory(nn.Module, ABC):
     """What there is of chains between two training steps. A subclass gives `take` and `keep`."""
 
-    keeps_rows = False  # whether it takes what begins, as it is
-    remembers = False
+    remembers = False  # whether anything is left of the chains of earlier steps
 
     @abstractmethod
     def take(self, energy: Energy, begin: Begin) -> Taken:
@@ -54,8 +53,6 @@ class NoMemory(Memory):
     Args:
         n: at least 1.
     """
-
-    keeps_rows = True
 
     def __init__(self, n: int):
         super().__init__()

@@ -15,7 +15,16 @@ from energy_gan.run.build import build
 from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
-ALONE = {"cd", "exact_likelihood", "flow", "igebm", "improved_cd", "langevin", "pcd", "tilted_energy"}  # an energy without a generator
+ALONE = {
+    "cd",
+    "exact_likelihood",
+    "flow",
+    "igebm",
+    "improved_cd",
+    "langevin",
+    "pcd",
+    "tilted_energy",
+}  # an energy without a generator
 ON_IMAGES = {"critic", "gan"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
