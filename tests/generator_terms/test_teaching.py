@@ -87,7 +87,7 @@ def test_the_pair_comes_to_rest_where_the_revised_are_the_data():
     spread, bias, precision = torch.stack(found[100:]).mean(0).split([2, 1, 2])
     torch.testing.assert_close(bias[0], MEAN, atol=0.05, rtol=0)
     torch.testing.assert_close(spread, SPREAD - 2 * 0.02 * 5 * torch.eye(2), atol=0.08, rtol=0)
-    assert precision.abs().max() < 0.5, "it was 1, the true one has 3 and more"
+    assert precision.abs().max() < 0.5, "it was 1, that of the data has 2.9"
 
 
 def test_with_latent_steps_the_generator_rests_at_the_energys_law():
