@@ -1,7 +1,7 @@
-"""Two modes ten standard deviations apart, of weights 1 to 3: which start and which memory learns the weights.
+"""Two modes ten standard deviations apart, of weights 1 to 3: which start and memory learn the weights.
 
-The energy is −log Σ exp(θ) N(x; c, s²) over a lattice of centres c: it can hold the data's law, and a grid tells
-the share of each mode exactly.
+The energy is −log Σ exp(θ) N(x; c, s²) over a lattice of centres c: it can hold the data's law, and a grid
+tells the share of each mode exactly.
 """
 
 import math
