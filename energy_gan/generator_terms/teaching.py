@@ -7,7 +7,7 @@
 The chains' work is thereby not lost from one step to the next: the generator remembers it.
 
 Reference: Cooperative Training of Descriptor and Generator Networks (Xie et al., 2018),
-https://arxiv.org/abs/1609.09408, algorithm 3.
+https://arxiv.org/abs/1609.09408.
 """
 
 import math

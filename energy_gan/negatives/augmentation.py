@@ -1,7 +1,7 @@
 """Images of a buffer, each changed by chance before its chain goes on: what a chain cannot cross, this may.
 
 Reference: Improved Contrastive Divergence Training of Energy Based Models (Du et al., 2021),
-https://arxiv.org/abs/2012.01316, section 3.4.
+https://arxiv.org/abs/2012.01316.
 """
 
 from collections.abc import Sequence

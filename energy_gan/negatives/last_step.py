@@ -9,7 +9,7 @@ where b are chains of earlier steps: −H of the law of x_K, by its nearest neig
 the walk only the last step counts: x_K(θ) = x_{K−1} − ε ∇E_θ(x_{K−1}) + √(2ε) ξ.
 
 Reference: Improved Contrastive Divergence Training of Energy Based Models (Du et al., 2021),
-https://arxiv.org/abs/2012.01316, equations 6 to 9.
+https://arxiv.org/abs/2012.01316.
 """
 
 import math
