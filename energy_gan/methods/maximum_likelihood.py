@@ -4,7 +4,8 @@
 
 There is no generator. Where x⁻ comes from makes the method: the cells of a grid with their areas (exact, in
 the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy that is
-normalised by construction, nowhere.
+normalised by construction, nowhere. Where chains' own dependence on the weights is to count, their last step
+is seen by `through_last_step`.
 
 Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
 (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 2.2.

@@ -75,7 +75,7 @@ def test_the_gradient_is_that_of_finite_differences(bounds):
                 place[i] = before + sign * 1e-5
                 differences.append(loss())
             place[i] = before
-            expected = float(differences[0] - differences[1]) / 2e-5
+            expected = float((differences[0] - differences[1]).detach()) / 2e-5
             found = 0.0 if slope is None else float(slope.view(-1)[i])
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-8)
 
