@@ -210,7 +210,7 @@ def anatomy(
     gaps: Float[np.ndarray, "T"],
     gradients: Float[np.ndarray, "T"],
     correlations: Mapping[str, Sequence[float]],
-    along: Mapping[str, Float[np.ndarray, "N T"]],
+    along: Mapping[str, Float[np.ndarray, "N steps"]],
     level: float,
     spread: float,
 ) -> Figure:
