@@ -16,10 +16,11 @@ from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
 ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
+ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 ON_IMAGES = {"critic", "gan"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
-CONSTANTS = {"energy.experts.bias", "terms.critic.critic.experts.bias"}
+CONSTANTS = {"energy.experts.bias", "energy.energy.experts.bias", "terms.critic.critic.experts.bias"}
 
 
 def config_of(method):

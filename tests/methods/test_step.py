@@ -71,6 +71,16 @@ def test_weighted_negatives_give_the_exact_likelihood():
     torch.testing.assert_close(gradient, -(log_areas.exp() * (-energies).exp() / normaliser).detach())
 
 
+def test_squares_are_those_of_the_energy_in_its_papers_units():
+    """T times the loss of E = F / T is F⁺ − F⁻ + α (F⁺² + F⁻²)."""
+    positive, negative, temperature = torch.randn(7), torch.randn(5), 0.03
+    terms = maximum_likelihood(positive, negatives_of(negative), squares=0.7, temperature=temperature)
+    f, g = temperature * positive, temperature * negative
+    expected = f.mean() - g.mean() + 0.7 * (f.square().mean() + g.square().mean())
+    torch.testing.assert_close(temperature * sum(terms.values()), expected)
+    assert "squares" not in maximum_likelihood(positive, negatives_of(negative))
+
+
 def test_classifier_is_logistic_loss():
     """Eq. 8: binary cross-entropy of P(data | x) = σ(−E(x)) over both kinds."""
     positive, negative = torch.randn(9), torch.randn(9)
