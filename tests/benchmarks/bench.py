@@ -29,6 +29,7 @@ PARTS = {
     "start": "start",
     "memory": "memory",
     "growth": "growth",
+    "muon": "muon",
 }
 FILE = Path("runs/performance.json")
 
