@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from energy_gan.errors import InputError
 from energy_gan.reports.numbers import layout
@@ -148,8 +149,8 @@ class TensorBoard(TensorBoardLogger, Tracker):
 
     @rank_zero_only
     def log_pictures(self, pictures: Mapping[str, tuple[Figure, Path]], step: int) -> None:
-        for name, (figure, _) in pictures.items():
-            self.experiment.add_figure(name, figure, step)
+        for name, (_, file) in pictures.items():  # from the file: to draw a figure again takes longer
+            self.experiment.add_image(name, imread(file), step, dataformats="HWC")
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
