@@ -69,13 +69,14 @@ class MaximumLikelihood(Method):
         """Positive and negative phase (Eq. 7)."""
         negatives = self.negatives(self.energy, None, x)
         found = phases(self.energy, noised(x, self.data_noise), negatives, self.objective, self.penalty)
+        self.negatives.note(found.positive.mean(), found.negatives)
         self.report_means(found)
         self.last_negatives = found.negatives
         return found.terms
 
     @property
     def learned(self) -> Learned:
-        return Learned(energy=self.energy, noise=self.data_noise)
+        return Learned(energy=self.energy, noise=self.data_noise, walked=self.negatives.walked)
 
     def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
         return self.negatives.vital_signs(self.energy, self.last_negatives, n, rng)

@@ -15,7 +15,7 @@ from energy_gan.run.build import build
 from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
-ALONE = {"exact_likelihood", "flow", "langevin", "tilted_energy"}  # an energy without a generator
+ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
 ON_IMAGES = {"critic", "gan"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel

@@ -70,7 +70,7 @@ def test_what_a_checkpoint_lacks_is_one_line(trained):
 
 
 def test_what_diverges_is_noticed_within_50_steps():
-    finite = ["the energy's scale", "a generator of one point"]
+    finite = ["the energy's scale", "a generator of one point", "chains beyond all data"]
     all_survived(planted.planted(["kim_bengio"], ["nan in data", "nan in the generator's weights"], finite))
 
 
@@ -124,6 +124,21 @@ def test_weights_that_are_not_finite_are_not_saved():
     with pytest.raises(InputError, match=r"step 40 is not saved: energy.linear is no longer finite"):
         run.fit()
     assert [path.name for path in Path("run/checkpoints").iterdir()] == ["step_000000020.ckpt"]
+
+
+def test_a_compiler_that_fails_is_one_line(monkeypatch):
+    run = planted.started(planted.RUNS["kim_bengio"], "run", "callbacks.divergence=null")
+    run.config["compile"] = True
+
+    def failing(*_):
+        raise torch._dynamo.exc.BackendCompilerFailed(
+            failing, RuntimeError("no compiler\nand much more"), None
+        )
+
+    monkeypatch.setattr(run.method, "training_step", failing)
+    run.create()
+    with pytest.raises(InputError, match=r"torch\.compile failed, train with compile=false: .*no compiler"):
+        run.fit()
 
 
 # --- resume=auto -------------------------------------------------------------------------------------------
