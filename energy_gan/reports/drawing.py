@@ -222,7 +222,7 @@ def anatomy(
     gaps: Float[np.ndarray, "T"],
     gradients: Float[np.ndarray, "T"],
     correlations: Mapping[str, Sequence[float]],
-    along: Mapping[str, Float[np.ndarray, "N S"]],
+    along: Mapping[str, Float[np.ndarray, "N steps"]],
     level: float,
     spread: float,
 ) -> Figure:
