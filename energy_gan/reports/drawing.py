@@ -247,6 +247,7 @@ def anatomy(
     chains.set_xlabel("steps of long chains")
     for axes in (gap, gradient, lags):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.locator_params("x", nbins=6)
     return figure
 
 
