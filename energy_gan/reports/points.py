@@ -16,7 +16,7 @@ from energy_gan.reports import drawing
 from energy_gan.reports.numbers import POINTS
 from energy_gan.reports.section import Section
 
-MAP_CELLS, KERNEL_MAP_CELLS = 300, 120
+MAP_CELLS, KERNEL_MAP_CELLS = 200, 120
 SHOWN = 10_000
 REFINE = 5  # steps of MALA
 

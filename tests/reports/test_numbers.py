@@ -83,6 +83,21 @@ def test_the_table_fits_a_terminal_and_shows_every_number(measured):
     assert ("make sample" in shown) == ("generator" in report["offers"])
 
 
+def test_a_run_measured_in_short_has_the_numbers_of_its_way_and_says_so(tmp_path):
+    folder = tmp_path / "run"
+    given = [*QUICK, *POINTS, "method=kim_bengio", "trainer.max_steps=2", "callbacks.report.every_n_steps=1"]
+    given += ["logger.wandb=null", "logger.tensorboard=null", "callbacks.report.short=true"]
+    run = Run(compose([*given, f"run_dir='{folder}'"]))
+    run.create()
+    run.fit()
+    report = json.loads((folder / "metrics.json").read_text())
+    first, last = report["history"]
+    assert first.keys() == last.keys()
+    assert (report["verdict"], report["n_samples"], report["yardsticks"]) == (None, 1000, {})
+    assert not (folder / "figures").exists()
+    assert "none: measured in short, of 1,000 samples" in summary(folder)
+
+
 def test_a_table_of_everything_fits_a_terminal_however_the_laws_are_called():
     laws = {
         f"a_method_of_{k}/some_data/2026-11-25_20-05-0{k}": dict.fromkeys(NUMBERS, -9999.0) for k in range(9)

@@ -226,3 +226,8 @@ class MyEnergy(torch.nn.Linear):
 def test_help_does_not_wait_for_torch():
     code = "import sys; import energy_gan.cli.train, energy_gan.run.compose; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(("steps", "every"), [(6000, 50), (1000, 50), (60, 3), (20, 1), (3, 1)])
+def test_a_short_run_logs_more_often(steps, every):
+    assert compose([f"trainer.max_steps={steps}"])["trainer"]["log_every_n_steps"] == every
