@@ -28,10 +28,16 @@ class NegativeSampler(nn.Module, ABC):
     """A source of negatives. What it must remember goes into buffers, and so into checkpoints."""
 
     needs_generator = False
+    keeps_rows = False  # whether each negative comes from the same row of the generator's batch
+    remembers = False  # whether there are negatives of earlier steps
 
     @abstractmethod
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
         """Negatives without a graph: from the generator's batch `draw`, the data `x` or from elsewhere."""
+
+    def remembered(self, n: int) -> Points:
+        """At most n negatives of earlier steps or of this one, at random."""
+        return torch.empty(0)
 
     @property
     def walked(self) -> Walked | None:

@@ -66,7 +66,7 @@ class LatentLaw(Section):
         with evaluating(model.method):
             latents = self._latents(model)
             found = {name: prior.potential(z).cpu().numpy() for name, z in latents.items()}
-            figures = {"latent_energies": drawing.energy_histograms(found, "V(z) of latents (nats)")}
+            figures = {"latent_energies": drawing.energy_histograms(found, "V(z) of latents")}
             if prior.latent_dim == 2:
                 figures["latent_map"] = drawing.energy_map(
                     self._maps(prior, latents), (-HALF, HALF, -HALF, HALF)

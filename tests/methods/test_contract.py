@@ -16,13 +16,13 @@ from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
 ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
+ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 LATENT = {"abp", "lebm", "lebm_short_run", "triangle", "vae"}  # latents are inferred, no energy of points
 ON_IMAGES = {"critic", "gan"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
-CONSTANTS = {
-    "energy.experts.bias", "terms.critic.critic.experts.bias", "generator.prior.energy.experts.bias",
-}  # fmt: skip
+CONSTANTS = {"energy.experts.bias", "energy.energy.experts.bias", "terms.critic.critic.experts.bias"}
+CONSTANTS |= {"generator.prior.energy.experts.bias"}
 
 
 def config_of(method):
