@@ -20,6 +20,7 @@ import yaml
 
 from energy_gan.errors import InputError
 from energy_gan.reports import images
+from energy_gan.run.compose import compose
 from energy_gan.search import agent
 from energy_gan.search import check as sweep_check
 from energy_gan.search import file as sweep_file
@@ -204,6 +205,12 @@ def test_what_training_logs_can_be_searched_by():
     sweep = read(written(metric={"name": "train/entropy", "goal": "maximize"}))
     assert sweep.maximise
     check_all(sweep)
+
+
+def test_what_labels_teach_can_be_searched_by():
+    jem = compose(["data=digits", "method=jem", "run_dir=run"])
+    assert "train/cross_entropy" in sweep_check.logged_names(jem, "train/").during
+    assert {"val/accuracy", "val/auroc_noise"} <= sweep_check.logged_names(jem, "val/").during
 
 
 def test_names_of_image_runs_go_by_features_and_classes(monkeypatch):
