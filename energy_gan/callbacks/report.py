@@ -196,7 +196,7 @@ class Report(Callback):
     def show(self, trainer: Trainer, method: Method) -> None:
         """Draw, save, and send to the trackers."""
         figures, energies = self.draw(Model(method))
-        pictures = {name: (figure, self._file(name)) for name, figure in figures.items()}
+        pictures = {name: self._file(name) for name in figures}
         counted = {f"energy/{_tag(name)}": histogram(values) for name, values in energies.items()}
         for logger in trainer.loggers:
             if isinstance(logger, Tracker):

@@ -210,7 +210,7 @@ def anatomy(
     gaps: Float[np.ndarray, "T"],
     gradients: Float[np.ndarray, "T"],
     correlations: Mapping[str, Sequence[float]],
-    along: Mapping[str, Float[np.ndarray, "N K"]],
+    along: Mapping[str, Float[np.ndarray, "N steps"]],
     level: float,
     spread: float,
 ) -> Figure:
@@ -235,6 +235,7 @@ def anatomy(
     chains.set_xlabel("steps of long chains")
     for axes in (gap, gradient, lags):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.locator_params("x", nbins=6)
     return figure
 
 

@@ -15,6 +15,7 @@ from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.methods.maximum_likelihood import MaximumLikelihood
 from energy_gan.methods.players import Step
+from energy_gan.metrics import likelihood
 from energy_gan.metrics.likelihood import likelihood_yardsticks, log_likelihood
 from energy_gan.model import Model
 from energy_gan.negatives.base_samples import BaseNegatives
@@ -181,8 +182,9 @@ def test_refined_samples_lose_the_noise_that_they_were_given():
     assert float(refined.var()) == pytest.approx(s**4 / (s**2 + noise**2), rel=0.05)
 
 
-def test_the_likelihood_of_a_tilted_base_is_the_known_one():
+def test_the_likelihood_of_a_tilted_base_is_the_known_one(monkeypatch):
     """N(b, I) in 20 dimensions."""
+    monkeypatch.setattr(likelihood, "N_TEMPERATURES", 40)
     tilt, dim = 0.4, 20
     held_out = torch.randn(2000, dim, generator=rng(1)) + tilt
     energy = tilted(dim, tilt)
@@ -231,7 +233,8 @@ def test_a_report_draws_the_chains_of_a_density_and_of_no_other_energy():
     assert section.measure(model, None, False, {}) == section.figures(model, {}) == {}
 
 
-def test_an_energy_with_a_basin_where_no_data_are_has_no_likelihood():
+def test_an_energy_with_a_basin_where_no_data_are_has_no_likelihood(monkeypatch):
+    monkeypatch.setattr(likelihood, "N_TEMPERATURES", 40)
     base = tilted(10).quadratic
 
     def energy(x):

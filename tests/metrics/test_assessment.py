@@ -38,7 +38,7 @@ def eight(dimension, seed=0):
     return energy, math.log(8) + dimension * math.log(0.5 * math.sqrt(2 * math.pi)) - 3.0, sample
 
 
-@pytest.mark.parametrize("dimension", [2, 10, 50])
+@pytest.mark.parametrize("dimension", [2, 10, pytest.param(50, marks=pytest.mark.slow)])
 def test_annealing_finds_the_normaliser_of_a_gaussian(dimension):
     energy, log_normalizer = gaussian(0.7, mean=0.3)
     samples = 0.3 + 0.7 * torch.randn(100, dimension, generator=rng())
@@ -169,7 +169,7 @@ def test_uneven_weights_still_stand_for_the_energy():
 # ---- the verdict
 
 
-@pytest.mark.parametrize("dimension", [2, 10, 50])
+@pytest.mark.parametrize("dimension", [2, pytest.param(10, marks=pytest.mark.slow), 50])
 @pytest.mark.parametrize(
     ("situation", "kind"), [("right", "agree"), ("cold", "critic"), ("wide", "lags"), ("seven", "missing")]
 )

@@ -2,12 +2,13 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
 import torch
 from conftest import QUICK
 
-from energy_gan.metrics import inception, likelihood
+from energy_gan.metrics import assessment, inception, likelihood
 from energy_gan.reports.numbers import CURVES, NUMBERS, PANELS, REFINED, number, refined
 from energy_gan.reports.summary import summary
 from energy_gan.reports.tables import WIDTH, table
@@ -53,6 +54,7 @@ def measured(request, tmp_path_factory):
         patch.setattr(torch.hub, "get_dir", lambda: str(home / "hub"))
         patch.setattr(likelihood, "N_TEMPERATURES", 5)  # what the numbers are does not matter
         patch.setattr(likelihood, "N_MOVES", 5)
+        patch.setattr(assessment, "bracket", partial(assessment.bracket, n_temperatures=5))
         config = compose(given)
         run = Run(config)
         run.create()
