@@ -104,12 +104,7 @@ class Model:
         Raises:
             InputError: x has another shape than the points trained on.
         """
-        x = torch.as_tensor(x)
-        if x.shape[1:] != self.method.shape:
-            raise InputError(
-                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
-                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
-            )
+        x = self._checked(x)
         log_scale = self.method.scale.log().sum()
         with evaluating(self.learned.energy) as energy:
             if x.requires_grad:
@@ -133,6 +128,20 @@ class Model:
     def relative_log_prob(self, x: Array, y: Array) -> Float[Tensor, "B"]:
         """log p(x) / p(y) = E(y) − E(x), for each pair of rows: what an energy is for."""
         return self.energy(y) - self.energy(x)
+
+    def classify(self, x: Array) -> Float[Tensor, "B K"]:
+        """p(y | x), the probability of each class. Images as in `energy`.
+
+        Raises:
+            InputError: the method learned no classes, or x has another shape than the points trained on.
+        """
+        if self.learned.classes is None:
+            raise InputError("this run has learned no classes: train METHOD=jem on a labelled set")
+        x = self._checked(x)
+        with evaluating(self.learned.classes) as classes, torch.inference_mode():
+            return _in_batches(
+                lambda part: classes(self._standardised(part)).softmax(1), x, self.method.shift.device
+            ).cpu()
 
     def sample(self, n: int, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator; the same seed gives the same samples.
@@ -247,6 +256,16 @@ class Model:
         log_scale = self.method.scale.log().sum()
         x = (found.samples * self.method.scale + self.method.shift).cpu()
         return x, (found.log_weights + log_scale).cpu()
+
+    def _checked(self, x: Array) -> Real[Tensor, "B *S"]:
+        """The points as a tensor, if they have the shape of those trained on."""
+        x = torch.as_tensor(x)
+        if x.shape[1:] != self.method.shape:
+            raise InputError(
+                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
+                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
+            )
+        return x
 
     def _check_sampling(self, n: int, refine: int) -> None:
         if not self.has_generator:
