@@ -2,9 +2,10 @@
 
     the energy   descends   E[E(x⁺)] − E[E(x⁻)],    whose gradient is that of −log p(x⁺)          (Eq. 6, 7)
 
-There is no generator. Where x⁻ comes from makes the method: the cells of a grid with their areas (exact, in
-the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy that is
-normalised by construction, nowhere.
+There is no generator beside it. Where x⁻ comes from makes the method: the cells of a grid with their areas
+(exact, in the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy
+that is normalised by construction, nowhere. Chains that begin at noise in every step are a generator
+themselves, whose weights are the energy's: a short run.
 
 Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
 (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 2.2.
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Learned, Method
 from energy_gan.methods.fit_together import check_energy
 from energy_gan.methods.phases import Objective, Penalty, phases
@@ -37,6 +39,7 @@ class MaximumLikelihood(Method):
         objective: (E(x⁺), negatives) -> named terms; what the energy descends.
         penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
         data_noise: σ of the noise that the data get: the density is one of x + σ ε. Not negative.
+        inference: x -> z for the generator that the negatives are, where they are one: a short run.
         seed: with the step, it fixes every random number of training.
     """
 
@@ -49,14 +52,20 @@ class MaximumLikelihood(Method):
         objective: Objective = maximum_likelihood,
         penalty: Penalty | None = None,
         data_noise: float = 0.0,
+        inference: Inference | None = None,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
         self.energy, self.negatives, self.data_noise = energy, negatives, data_noise
         self.objective, self.penalty = objective, penalty
-        self.second_derivatives = penalty is not None
+        self.second_derivatives, self.inference = penalty is not None, inference
         self.last_negatives: Negatives | None = None  # for those who watch
         check_energy(self)
+        if inference is not None and self.learned.generator is None:
+            raise ValueError(
+                "inference must be null where there is no generator whose latents it could find: it takes "
+                "negatives that begin at noise in every step, negatives.memory NoMemory"
+            )
         self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -75,7 +84,10 @@ class MaximumLikelihood(Method):
 
     @property
     def learned(self) -> Learned:
-        return Learned(energy=self.energy, noise=self.data_noise)
+        generator = self.negatives.generator(self.energy, self.shape)
+        return Learned(
+            energy=self.energy, generator=generator, inference=self.inference, noise=self.data_noise
+        )
 
     def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
         return self.negatives.vital_signs(self.energy, self.last_negatives, n, rng)

@@ -1,12 +1,14 @@
 """Negatives from chains: where they start, what they remember from step to step, and how they move."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
-from energy_gan.generators.base import Draw
+from energy_gan.generators.base import Draw, Generator
+from energy_gan.generators.short_run import ShortRun
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.memory import Memory
 from energy_gan.negatives.starts import Start
@@ -72,6 +74,14 @@ class ChainNegatives(NegativeSampler, PerProcess):
         )
         self.step_size.fill_(walk.step_size)
         return found
+
+    def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
+        """A `ShortRun`, where every step's chains begin at noise and accept all moves."""
+        begins = self.start.latents(math.prod(shape))
+        if begins is None or self.memory.keeps or not self.moves.kernel.accepts_all:
+            return None
+        walk = Chains(self.moves.kernel, self.moves.n_steps, float(self.step_size))
+        return ShortRun(shape, energy, walk, *begins)
 
     def chains(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> dict[str, float]:
         """The acceptance rate of the next move of n chains, none of which is kept; {} before the first."""

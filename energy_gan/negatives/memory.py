@@ -29,6 +29,8 @@ class Taken(NamedTuple):
 class Memory(nn.Module, ABC):
     """What there is of chains between two training steps. A subclass gives `take` and `keep`."""
 
+    keeps = True  # something from step to step
+
     @abstractmethod
     def take(self, energy: Energy, begin: Begin) -> Taken:
         """The chains to move, some of which may have to begin."""
@@ -47,6 +49,8 @@ class NoMemory(Memory):
     Args:
         n: at least 1.
     """
+
+    keeps = False
 
     def __init__(self, n: int):
         super().__init__()
