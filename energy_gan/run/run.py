@@ -196,6 +196,9 @@ class Run:
                     raise InputError(
                         f"another process of this run has ended, and so does this; {kept}"
                     ) from error
+                if self.config.get("compile") and _of_the_compiler(error):
+                    said = " ".join(str(error).split())[:200]
+                    raise InputError(f"torch.compile failed, train with compile=false: {said}") from error
                 raise
             except SystemExit as end:  # Lightning makes one of status 1 out of Ctrl-C
                 if isinstance(end.__context__, KeyboardInterrupt):
@@ -303,3 +306,10 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message="Initializing zero-element")  # what is refused next says more
+
+
+def _of_the_compiler(error: Exception) -> bool:
+    """Whether torch.compile failed: for want of a compiler, of time or of memory."""
+    from torch._dynamo.exc import TorchDynamoException  # here: it takes seconds to import
+
+    return isinstance(error, TorchDynamoException)

@@ -126,6 +126,21 @@ def test_weights_that_are_not_finite_are_not_saved():
     assert [path.name for path in Path("run/checkpoints").iterdir()] == ["step_000000020.ckpt"]
 
 
+def test_a_compiler_that_fails_is_one_line(monkeypatch):
+    run = planted.started(planted.RUNS["kim_bengio"], "run", "callbacks.divergence=null")
+    run.config["compile"] = True
+
+    def failing(*_):
+        raise torch._dynamo.exc.BackendCompilerFailed(
+            failing, RuntimeError("no compiler\nand much more"), None
+        )
+
+    monkeypatch.setattr(run.method, "training_step", failing)
+    run.create()
+    with pytest.raises(InputError, match=r"torch\.compile failed, train with compile=false: .*no compiler"):
+        run.fit()
+
+
 # --- resume=auto -------------------------------------------------------------------------------------------
 
 
