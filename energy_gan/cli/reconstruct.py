@@ -56,10 +56,10 @@ def main() -> None:
     else:
         write_table(out, [found.points.numpy()], tuple(found.points.shape), model.columns)
     error = float((found.points - x).square().mean())
-    of_mean = float((x - x.mean(0)).square().mean())
+    of_mean = f", of their mean {float((x - x.mean(0)).square().mean()):.4g}" if len(x) > 1 else ""
     what = "images, in [0, 1]" if images else "points"
     print(
-        f"{len(x)} {what}: mean squared error {error:.4g}, of their mean {of_mean:.4g}; "
+        f"{len(x)} {what}: mean squared error {error:.4g}{of_mean}; "
         f"latents {'free' if given.free else 'as the prior has them'} -> {out}"
     )
     if bad:
