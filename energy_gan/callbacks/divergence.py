@@ -23,10 +23,12 @@ from energy_gan.run.checkpoints import way_on
 SMALL, UNRESOLVED = 100.0, 1e9  # below, nothing runs away; above, float32 knows no differences of order 1
 ENERGY, RATE = "the mean energy of the", "the acceptance rate of the"  # … of what follows
 SPREAD = "the spread of the generator's samples"
+DISTANCE, FAR = "the distance of the chains from the data", 100.0  # in standard deviations of these
 MENDS = (
     (ENERGY, "raise", r"penalty\.weight|weight_decay"),
     (SPREAD, "raise", r"entropy\.weight"),
     (RATE, "lower", "step_size"),
+    (DISTANCE, "lower", "step_size"),
 )
 
 
@@ -35,9 +37,10 @@ class StopDivergence(Callback, Watch):
 
     At once where a loss, a gradient's norm, an energy or a weight is nan or infinite; and where in `patience`
     looks in a row the energies run away from their usual size (the median of the last looks), the generator's
-    samples are one point, or some chains accept no move. It looks every `every_n_steps` steps, in those that
-    log, before something is measured or saved, and at every step after one of these. In the first
-    `every_n_steps` steps chains find their step size: only what is not finite counts.
+    samples are one point, some chains accept no move, or half of them are far beyond all data. It looks every
+    `every_n_steps` steps, in those that log, before something is measured or saved, and at every step after
+    one of these. In the first `every_n_steps` steps chains find their step size: only what is not finite
+    counts.
 
     Args:
         every_n_steps, patience: at least 1.
@@ -96,6 +99,8 @@ class StopDivergence(Callback, Watch):
                     values[f"{ENERGY} {name.removeprefix('energy_')}s"] = value
                 elif name.endswith("_acceptance"):
                     values[f"{RATE} {name.removesuffix('_acceptance')}"] = value
+                elif name == "chains_distance":
+                    values[DISTANCE] = value
         if learned.generator is not None and self.collapsed:
             buffers = {name: buffer.clone() for name, buffer in learned.generator.named_buffers()}
             rng = random_generator(method.step)  # on the CPU, as priors and noises take it
@@ -110,6 +115,8 @@ class StopDivergence(Callback, Watch):
         ends = [(name, f"is {value:g}") for name, value in seen.items() if not math.isfinite(value)]
         ends += [(name, "holds nan or infinity") for name in [not_finite(method)] if name]
         wrong = {n: (n, "is zero") for n, rate in seen.items() if n.startswith(RATE) and rate == 0}
+        if seen.get(DISTANCE, 0.0) > FAR:
+            wrong[DISTANCE] = DISTANCE, f"is {seen[DISTANCE]:.3g} of their standard deviations"
         if seen.get(SPREAD, self.collapsed) < self.collapsed:
             wrong[SPREAD] = SPREAD, "is that of a single point"
         if sizes := {name: abs(value) for name, value in seen.items() if name.startswith(ENERGY)}:

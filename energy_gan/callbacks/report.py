@@ -43,6 +43,7 @@ class Report(Callback):
         n_samples_during: the same, during training.
         features: of images: the folder of trained classifiers and of statistics of real sets.
         seed: of the samples.
+        chain_steps: of the long chains of an energy that learned by chains, at the end; at least 1.
     """
 
     def __init__(
@@ -54,11 +55,14 @@ class Report(Callback):
         n_samples_during: int = 2_000,
         features: str = FOLDER,
         seed: int = 0,
+        chain_steps: int = 1_000,
     ):
-        for name, value in (("every_n_steps", every_n_steps), ("draw_every_n_steps", draw_every_n_steps)):
+        least_1 = {"every_n_steps": every_n_steps, "draw_every_n_steps": draw_every_n_steps}
+        for name, value in (least_1 | {"chain_steps": chain_steps}).items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self.folder, self.settings = Path(folder), Settings(n_samples, n_samples_during, features, seed)
+        self.folder = Path(folder)
+        self.settings = Settings(n_samples, n_samples_during, features, seed, chain_steps)
         self.every_n_steps, self.draw_every_n_steps = every_n_steps, draw_every_n_steps
         self.sections: list[Section] = []
         self.history: list[dict[str, float]] = []

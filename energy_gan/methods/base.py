@@ -11,6 +11,7 @@ from energy_gan.generators.base import Generator
 from energy_gan.methods.lean import Lean
 from energy_gan.methods.phases import Phases
 from energy_gan.methods.players import Player, Terms
+from energy_gan.negatives.base import Walked
 from energy_gan.nn import Fitted, Scheduled
 from energy_gan.randomness import mixed_seed, set_seed
 from energy_gan.shapes import Batch, Energies, Points
@@ -25,6 +26,7 @@ class Learned(NamedTuple):
     inference: x -> z.
     classes: x -> logits.
     noise: σ of the noise that the points get in training before the energy sees them.
+    walked: the chains that its negatives come from.
     """
 
     energy: nn.Module | None = None
@@ -33,6 +35,7 @@ class Learned(NamedTuple):
     inference: nn.Module | None = None
     classes: nn.Module | None = None
     noise: float = 0.0
+    walked: Walked | None = None
 
 
 OFFERS = ("energy", "ranking", "generator", "inference", "classes")
@@ -118,7 +121,8 @@ class Method(Lean, ABC):
 
     def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
         """What only the method knows of its last step, for those who watch it: "energy_negative", the mean
-        over the negatives; "chains_acceptance" and "chains_step_size" of n of the chains it keeps, tried.
+        over the negatives; "chains_acceptance" and "chains_step_size" of n of the chains it keeps, tried;
+        "chains_distance", the median over the chains of the greatest |x|, in standardised units.
         """
         return {}
 

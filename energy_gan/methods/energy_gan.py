@@ -104,6 +104,7 @@ class EnergyGAN(Method):
         negatives = self.negatives(self.energy, step.detached(), step.x)
         x = noised(step.x, self.data_noise)
         found = phases(self.energy, x, negatives, self.objective, self.penalty)
+        self.negatives.note(found.positive.mean(), found.negatives)
         self.report_means(found)
         step.negatives = found.negatives
         return found.terms
@@ -126,7 +127,12 @@ class EnergyGAN(Method):
 
     @property
     def learned(self) -> Learned:
-        return Learned(energy=self.energy, generator=self.generator, noise=self.data_noise)
+        return Learned(
+            energy=self.energy,
+            generator=self.generator,
+            noise=self.data_noise,
+            walked=self.negatives.walked,
+        )
 
     def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
         return self.negatives.vital_signs(self.energy, self.last_negatives, n, rng)

@@ -78,15 +78,19 @@ class MaximumLikelihood(Method):
         """Positive and negative phase (Eq. 7)."""
         negatives = self.negatives(self.energy, None, x)
         found = phases(self.energy, noised(x, self.data_noise), negatives, self.objective, self.penalty)
+        self.negatives.note(found.positive.mean(), found.negatives)
         self.report_means(found)
         self.last_negatives = found.negatives
         return found.terms
 
     @property
     def learned(self) -> Learned:
-        generator = self.negatives.generator(self.energy, self.shape)
         return Learned(
-            energy=self.energy, generator=generator, inference=self.inference, noise=self.data_noise
+            energy=self.energy,
+            generator=self.negatives.generator(self.energy, self.shape),
+            inference=self.inference,
+            noise=self.data_noise,
+            walked=self.negatives.walked,
         )
 
     def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:

@@ -30,6 +30,22 @@ def total_variation(log_p: Float[Tensor, "N"], log_q: Float[Tensor, "N"]) -> Sca
     return (log_p.exp() - log_q.exp()).abs().sum() / 2
 
 
+def block_divergence(grid: Grid, log_masses: Float[Tensor, "N"], samples: Float[Tensor, "n 2"]) -> Scalar:
+    """KL(P ‖ Q) over the blocks of the grid, of the law P of the samples, with Miller and Madow's correction.
+
+    Coarser than over the cells, whose masses it adds up, so that few samples tell it. Samples beyond the grid
+    share a block of the least mass.
+    """
+    masses = grid.block_sums(log_masses.exp())
+    cells = grid.locate(samples)
+    counts = grid.blocks[cells[cells >= 0]].bincount(minlength=grid.n_blocks)
+    counts = torch.cat([counts, (cells < 0).sum()[None]])
+    log_q = torch.cat([masses, masses[masses > 0].min()[None]]).log()
+    seen = counts > 0
+    log_p = (counts[seen].double() / len(samples)).log()
+    return kl_divergence(log_p, log_q[seen]) - (seen.sum() - 1) / (2 * len(samples))
+
+
 class SampleDivergence(Metric):
     """KL(P ‖ Q) and TV(P, Q) of the law P of the samples from a law Q known by its masses.
 

@@ -2,13 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from energy_gan.generators.base import Draw, Generator
-from energy_gan.shapes import Energies, Negatives, Points
+from energy_gan.samplers.chains import Chains
+from energy_gan.shapes import Energies, Negatives, Points, Scalar
+
+
+class Walked(NamedTuple):
+    """Chains that negatives come from, as training left them.
+
+    chains: the kernel, and the step size of now.
+    trace: of the last steps, oldest first, E[E(x⁺)] − E[E(x⁻)] and E‖∇E(x⁻)‖.
+    """
+
+    chains: Chains
+    trace: Float[Tensor, "T 2"]
 
 
 class NegativeSampler(nn.Module, ABC):
@@ -23,6 +36,14 @@ class NegativeSampler(nn.Module, ABC):
     def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
         """What makes such negatives of latents of a known law, a short run; None where nothing does."""
         return None
+
+    @property
+    def walked(self) -> Walked | None:
+        """The chains that the negatives come from; None where they come from elsewhere."""
+        return None
+
+    def note(self, positive: Scalar, negatives: Negatives) -> None:
+        """See what the energy's move came to: the mean E(x⁺), and the negatives with their energies."""
 
     def vital_signs(
         self, energy: Callable[[Points], Energies], last: Negatives | None, n: int, rng: torch.Generator

@@ -9,14 +9,16 @@ from torch import nn
 
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.short_run import ShortRun
-from energy_gan.negatives.base import Negatives, NegativeSampler
+from energy_gan.negatives.base import Negatives, NegativeSampler, Walked
 from energy_gan.negatives.memory import Memory
 from energy_gan.negatives.starts import Start
 from energy_gan.nn import PerProcess
 from energy_gan.samplers.base import Kernel
 from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.mala import MALA
-from energy_gan.shapes import Energies, Points
+from energy_gan.shapes import Energies, Points, Scalar
+
+TRACED = 2_000  # steps of training
 
 
 class ChainNegatives(NegativeSampler, PerProcess):
@@ -56,11 +58,13 @@ class ChainNegatives(NegativeSampler, PerProcess):
         self.start, self.memory, self.needs_generator = start, memory, start.needs_generator
         self.moves = Chains(kernel or MALA(), n_steps, float(step_size), target, rate=0.1)
         self.register_buffer("step_size", torch.tensor(float(step_size)))
+        self.register_buffer("trace", torch.zeros(TRACED, 2))
+        self.register_buffer("noted", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
         taken = self.memory.take(energy, lambda n: self.start(n, draw, x))
-        walk = replace(self.moves, step_size=float(self.step_size)).run(energy, taken.state)
+        walk = self._chains.run(energy, taken.state)
         self.memory.keep(taken, walk.state)
         end, log_weights = walk.state, taken.log_weights
         if log_weights is not None:
@@ -80,13 +84,39 @@ class ChainNegatives(NegativeSampler, PerProcess):
         begins = self.start.latents(math.prod(shape))
         if begins is None or self.memory.keeps or not self.moves.kernel.accepts_all:
             return None
-        walk = Chains(self.moves.kernel, self.moves.n_steps, float(self.step_size))
-        return ShortRun(shape, energy, walk, *begins)
+        return ShortRun(shape, energy, replace(self._chains, target=None), *begins)
+
+    @torch.no_grad()
+    def note(self, positive: Scalar, negatives: Negatives) -> None:
+        steepness = negatives.gradient.flatten(1).norm(dim=1).mean()
+        self.trace[self.noted % TRACED] = torch.stack([positive - negatives.mean_energy, steepness])
+        self.noted += 1
+
+    @property
+    def walked(self) -> Walked:
+        noted = int(self.noted)
+        oldest_first = self.trace.roll(-noted % TRACED, 0)
+        return Walked(self._chains, oldest_first[max(0, TRACED - noted) :])
+
+    @property
+    def _chains(self) -> Chains:
+        return replace(self.moves, step_size=float(self.step_size))
+
+    def vital_signs(
+        self, energy: Callable[[Points], Energies], last: Negatives | None, n: int, rng: torch.Generator
+    ) -> dict[str, float]:
+        signs = super().vital_signs(energy, last, n, rng)
+        if last is not None:
+            signs["chains_distance"] = float(last.samples.flatten(1).abs().amax(1).median())
+        return signs
 
     def chains(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> dict[str, float]:
         """The acceptance rate of the next move of n chains, none of which is kept; {} before the first."""
-        places, step_size = self.memory.some(n), float(self.step_size)
+        places = self.memory.some(n)
         if not len(places):
             return {}
-        tried = Chains(self.moves.kernel, 1, step_size).run(energy, places, rng)
-        return {"chains_acceptance": float(tried.acceptance.mean()), "chains_step_size": step_size}
+        tried = replace(self._chains, n_steps=1, target=None).run(energy, places, rng)
+        return {
+            "chains_acceptance": float(tried.acceptance.mean()),
+            "chains_step_size": tried.step_size,
+        }

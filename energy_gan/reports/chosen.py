@@ -7,6 +7,7 @@ from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.model import Model
 from energy_gan.reports import images
+from energy_gan.reports.anatomy import Convergence
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.density import Assessment, Likelihood
 from energy_gan.reports.images import ImageEnergies, ImageSamples
@@ -18,14 +19,8 @@ from energy_gan.reports.section import Section, Settings
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
-    Points,
-    Assessment,
-    ImageSamples,
-    Interpolation,
-    ImageReconstruction,
-    ImageEnergies,
-    Drift,
-    Likelihood,
+    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
+    Convergence,
 )
 
 
@@ -39,6 +34,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         base                      its energy has one
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
+        chains                    its energy learned by chains of its own
         weights                   its generator's density is known, so that samples have weights
         lenet, inception          features of images that can be had
 
@@ -54,6 +50,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"free"}
     if model.data_noise:
         has |= {"noise"}
+    if "energy" in has and model.learned.walked is not None:
+        has |= {"chains"}
     if "generator" in has and model.learned.generator.has_density:
         has |= {"weights"}
     if has & {"labels", "modes"}:

@@ -184,6 +184,14 @@ def drift(
     """
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
+    _energies_along(axes, along, level, spread, best)
+    axes.set_xlabel("moves of MALA")
+    return figure
+
+
+def _energies_along(
+    axes: Axes, along: Mapping[str, Float[np.ndarray, "N T"]], level: float, spread: float, best: float
+) -> None:
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
     for side in (-best, best):
         axes.axhline(side, color=REFERENCE, linewidth=0.8, linestyle=":")
@@ -193,9 +201,40 @@ def drift(
         steps = np.arange(scaled.shape[1])
         axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
         axes.plot(steps, scaled.mean(0), color=color, linewidth=1.5, label=f"from {name}")
-    axes.set(xlabel="moves of MALA", ylabel="energy, from the data's mean\nin their standard deviations")
+    axes.set_ylabel("energy, from the data's mean\nin their standard deviations")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+
+
+def anatomy(
+    gaps: Float[np.ndarray, "T"],
+    gradients: Float[np.ndarray, "T"],
+    correlations: Mapping[str, Sequence[float]],
+    along: Mapping[str, Float[np.ndarray, "N T"]],
+    level: float,
+    spread: float,
+) -> Figure:
+    """An energy that learns by its own chains: the gap d and the gradient r over training's last steps, their
+    correlations by lag, and the energies of long chains afterwards.
+    """
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    (gap, gradient), (lags, chains) = figure.subplots(2, 2)
+    steps = np.arange(len(gaps)) - len(gaps)
+    gap.plot(steps, gaps, color=ENERGY, linewidth=0.7)
+    gap.axhline(0, color=REFERENCE, linewidth=0.8)
+    gap.set(xlabel="step, from the end of training", ylabel="d, energy of data − of samples (nats)")
+    gradient.plot(steps, gradients, color=ENERGY, linewidth=0.7)
+    gradient.set(xlabel="step, from the end of training", ylabel="r, gradient at the samples", ylim=(0, None))
+    for (name, values), colour in zip(correlations.items(), (ENERGY, REFERENCE, GENERATOR), strict=False):
+        half = len(values) // 2
+        lags.plot(np.arange(-half, half + 1), values, ".-", color=colour, linewidth=1, label=name)
+    lags.axhline(0, color=REFERENCE, linewidth=0.8)
+    lags.set(xlabel="lag, steps", ylabel="correlation", ylim=(-1.05, 1.05))
+    lags.legend(frameon=False)
+    _energies_along(chains, along, level, spread, 0.5)
+    chains.set_xlabel("steps of long chains")
+    for axes in (gap, gradient, lags):
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -163,6 +163,16 @@ RECONSTRUCTION = (  # mean squared errors of pixels
     Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
 )
 CHAINS = (DRIFT, DRIFT_200)
+ANATOMY = (  # of chains that an energy learns from
+    Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
+    Number("anatomy_gap_correlation", "its correlation at lag 1", None, None, True, "", "energy chains"),
+    Number("anatomy_gradient", "gradient at the samples", None, None, True, "", "energy chains"),
+    Number("anatomy_gradient_range", "its greatest over its least", "low", None, True, "", "energy chains"),
+    Number("energy_spread", "spread of the data's energy", None, None, True, "nats", "energy chains"),
+    Number("long_chains_data", "long chains from data", None, None, True, "sd", "energy chains"),
+    Number("long_chains_noise", "long chains from noise", None, None, True, "sd", "energy chains"),
+    Number("long_chains_kl", "KL(long chains‖energy)", "low", None, True, "nats", "energy chains plane"),
+)
 OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood", "likelihood with noise", "high", None, True, "nats", "base"),
     Number("log_likelihood_forward", "likelihood from below", "high", None, True, "nats", "base"),
@@ -195,9 +205,18 @@ TRACKED = (
 
 NUMBERS: dict[str, Number] = {}
 for _n in (
-    *POINTS, *ASSESSMENT, *IMAGES, *INTERPOLATION, *RECONSTRUCTION, *IMAGE_ENERGIES, *CHAINS, *OF_LIKELIHOOD,
-    *MOVED, *TRACKED,
-):  # fmt: skip
+    *POINTS,
+    *ASSESSMENT,
+    *IMAGES,
+    *INTERPOLATION,
+    *RECONSTRUCTION,
+    *IMAGE_ENERGIES,
+    *CHAINS,
+    *ANATOMY,
+    *OF_LIKELIHOOD,
+    *MOVED,
+    *TRACKED,
+):
     NUMBERS.setdefault(_n.name, _n)
 
 
@@ -242,6 +261,7 @@ PANELS = (
     Panel("pictures", "energy map", ("energy_map",), "pictures"),
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
     Panel("pictures", "reconstruction", ("reconstruction",), "pictures"),
+    Panel("pictures", "anatomy of learning by chains", ("anatomy",), "pictures"),
     Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),
 )
 

@@ -20,12 +20,14 @@ class Settings(NamedTuple):
         n_samples_during: the same, during training.
         features: the folder of trained classifiers and of statistics of real sets.
         seed: of the samples.
+        chain_steps: of the long chains of an energy that learned by chains.
     """
 
     n_samples: int
     n_samples_during: int
     features: str
     seed: int
+    chain_steps: int = 1_000
 
 
 class Section(ABC):

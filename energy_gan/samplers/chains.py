@@ -66,9 +66,9 @@ class Chains:
         if self.target is not None and not 0 < self.target < 1:
             raise ValueError(f"target must be an acceptance between 0 and 1, got {self.target}")
 
-    def walk(self, energy: Energy, state: State, rng: torch.Generator | None = None) -> Iterator[Step]:
-        """Step after step from a state that `init` gave."""
-        step_size = self.step_size
+    def walk(self, energy: Energy, x: Points | State, rng: torch.Generator | None = None) -> Iterator[Step]:
+        """Step after step, from points or from their state, if it is known."""
+        state, step_size = x if isinstance(x, State) else init(energy, x), self.step_size
         for k in range(self.n_steps):
             state, info = self.kernel.step(energy, state, step_size, rng)
             if self.target is not None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 POINTS = ("kim_bengio", "meg", "aligned", "aligned_chains", "tilted", "exact_likelihood", "flow")
-POINTS += ("flow_contrast", "langevin")
+POINTS += ("flow_contrast", "convergent")
 IMAGES = ("kim_bengio", "meg", "critic", "gan", "tilted")
 SMALL = ["data.n_points=2000", "data.n_held_out=2000", "callbacks.report.n_samples=20000"]
 SMALL += ["callbacks.report.n_samples_during=5000", "callbacks.report.every_n_steps=40"]

@@ -56,7 +56,7 @@ def chains_run(tmp_path_factory):
     """A run with everything that points have to log: chains, an entropy, a likelihood."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     few = ["data.n_points=300", "data.n_held_out=300", "data.density.std=0.2", "trainer.max_steps=6"]
-    few += ["method.negatives.chains=64", "method.negatives.moved=32"]
+    few += ["method.negatives.memory.chains=64", "method.negatives.memory.moved=32"]
     names = ["data=eight_gaussians", "method=aligned_chains", f"run_dir='{folder}'"]
     run = Run(compose([*names, *QUICK, *few, "callbacks.report.every_n_steps=5"]))
     run.create()

@@ -49,7 +49,7 @@ def test_detect_keeps_a_run_and_takes_one(open_door, tables):
     normal, new, _ = tables
     of = ["--score", new, "--rate", 0.05]
     few = ["callbacks.report=null", "logger.wandb=null"]
-    chosen = ["run_dir=kept", "method=langevin", "seed=3", "trainer.max_steps=40"]
+    chosen = ["run_dir=kept", "method=convergent", "seed=3", "trainer.max_steps=40"]
     status, _, errors = open_door("detect", "--train", normal, *of, *QUICK, *few, *chosen)
     assert status == 0, errors
     status, _, errors = open_door("detect", "--run", "kept", *of, "--out", "again.parquet")

@@ -18,7 +18,11 @@ STEPS, EVERY = 60, 5
 BUILT = 7  # exit status
 SHAPE = (3, 8, 8)
 AVERAGE = "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.9}"
-CHAINS = ["method.negatives.chains=64", "method.negatives.moved=32", "method.negatives.n_steps=2"]
+CHAINS = [
+    "method.negatives.memory.chains=64",
+    "method.negatives.memory.moved=32",
+    "method.negatives.n_steps=2",
+]
 RUNS = {
     "kim_bengio, averaged": ["data=eight_gaussians", "method=kim_bengio", *FEW, *QUICK, AVERAGE],
     "aligned_chains": [

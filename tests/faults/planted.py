@@ -13,7 +13,11 @@ from energy_gan.errors import InputError
 from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
 
-CHAINS = ["method.negatives.chains=64", "method.negatives.moved=32", "method.negatives.n_steps=2"]
+CHAINS = [
+    "method.negatives.memory.chains=64",
+    "method.negatives.memory.moved=32",
+    "method.negatives.n_steps=2",
+]
 SMALL = ["method.draws.n=32"]
 RUNS = {
     "kim_bengio": ["data=eight_gaussians", "method=kim_bengio", *FEW],
@@ -76,6 +80,10 @@ def _leaping(run: Run, batch) -> None:
     run.method.negatives.step_size.fill_(1e8)
 
 
+def _far_away(run: Run, batch) -> None:
+    run.method.negatives.memory.places.fill_(150.0)
+
+
 NOT_FINITE = {
     "nan in data": _in_data,
     "infinity in data": _infinite_data,
@@ -99,6 +107,11 @@ FINITE = {
         "spread of the generator's samples is that of a single point, since step",
     ),
     "chains that never move": (CHAINED, _leaping, "the acceptance rate of the chains is zero, since step"),
+    "chains beyond all data": (
+        CHAINED,
+        _far_away,
+        "the distance of the chains from the data is 1.. of their standard deviations, since step",
+    ),
 }
 
 

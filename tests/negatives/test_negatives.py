@@ -12,7 +12,7 @@ from energy_gan.generators.mixture import log_mixture
 from energy_gan.generators.output_noise import FixedNoise
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.negatives.base import ess, systematic
-from energy_gan.negatives.chains import ChainNegatives
+from energy_gan.negatives.chains import TRACED, ChainNegatives
 from energy_gan.negatives.importance import ImportanceNegatives, weighted_samples
 from energy_gan.negatives.memory import Buffer, NoMemory, PersistentChains, WeightedChains
 from energy_gan.negatives.starts import FromData, FromGenerator, FromNoise, FromUniform
@@ -175,6 +175,19 @@ def test_chains_that_nobody_keeps_begin_anew(generator):
 def test_impossible_chains_are_refused(parts, message):
     with pytest.raises(ValueError, match=message):
         parts()
+
+
+def test_the_trace_is_of_the_last_steps_oldest_first():
+    chains = ChainNegatives(FromNoise(), NoMemory(4))
+    assert chains.walked.trace.shape == (0, 2)
+    found = chains(energy_at(0.0), None, X)
+    found = found._replace(energies=energy_at(0.0)(found.samples))
+    steepness = found.samples.norm(dim=1).mean().item()
+    for step in range(TRACED + 3):
+        chains.note(torch.tensor(float(step)), found)
+    gaps, gradients = chains.walked.trace.unbind(1)
+    torch.testing.assert_close(gaps + found.energies.mean(), torch.arange(3.0, TRACED + 3))
+    torch.testing.assert_close(gradients, torch.full((TRACED,), steepness))
 
 
 # ---- the buffer

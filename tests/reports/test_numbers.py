@@ -20,7 +20,7 @@ DIGITS = ["data=digits", "callbacks.report.n_samples=200", "callbacks.report.n_s
 RUNS = {
     "points": [*POINTS, "method=kim_bengio"],
     "points of a known density": [*POINTS, "method=aligned"],
-    "points without a generator": [*POINTS, "method=langevin"],
+    "points without a generator": [*POINTS, "method=convergent"],
     "points of three numbers": [
         "data=mixture", "data.density.dimension=3", "data.n_points=300", "data.n_held_out=300",
         "method=kim_bengio",

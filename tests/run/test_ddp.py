@@ -139,7 +139,7 @@ def test_two_processes_descend_the_gradient_of_one():
 
 def interrupt_and_resume(rank):
     """4 steps at once, and 2 more from the checkpoint of the second: what each process has in the end."""
-    small = ["data.batch_size=32", "method.negatives.chains=64", "method.negatives.moved=16"]
+    small = ["data.batch_size=32", "method.negatives.memory.chains=64", "method.negatives.memory.moved=16"]
     small += ["method.draws.n=32", "data.n_points=500"]
     config = compose(["data=four_spin", "method=aligned_chains", *small, *TOGETHER, "run_dir=run"])
     config |= {

@@ -1,0 +1,88 @@
+"""Is an energy that learned by its own chains a density, or does it only drive its own walk? In one line.
+
+anatomy_…            the diagnostics of training's last 2,000 steps, by `energy_gan.metrics.anatomy`
+long_chains_data     where chains of training's kernel come to that start at held-out points
+long_chains_noise    and at N(0, I): the change of the mean energy from the data's, in its standard deviations
+long_chains_kl       KL of their law to the energy's, in the plane, from at least 20,000 samples
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from energy_gan.metrics.alignment import block_divergence
+from energy_gan.metrics.anatomy import Anatomy, failed
+from energy_gan.model import Model, evaluating
+from energy_gan.numerics.quadrature import Grid
+from energy_gan.reports import drawing
+from energy_gan.reports.chains import as_trained
+from energy_gan.reports.numbers import ANATOMY
+from energy_gan.reports.section import Section
+from energy_gan.samplers.base import normal_like
+
+IN_PLANE, ELSEWHERE = 2_500, 64  # chains from each start
+SNAPSHOTS = 4  # of each chain in the plane, so that 20,000 samples tell 0.01 nats
+
+
+class Convergence(Section):
+    """The diagnostics of training, and long chains from held-out points and from noise after it."""
+
+    needs = "energy chains"
+    numbers = ANATOMY
+    anatomy: Anatomy | None = None
+
+    def measure(
+        self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
+    ) -> dict[str, float]:
+        if not full:
+            return {}
+        chains, trace = model.learned.walked
+        self.anatomy, self.along, self.steps = Anatomy.of(trace.cpu()), {}, self.settings.chain_steps
+        in_plane = self.data.shape == (2,)
+        rng, n = torch.Generator().manual_seed(self.seed), IN_PLANE if in_plane else ELSEWHERE
+        data = as_trained(self.data.held_out, self.data, model, rng)
+        long, ends = replace(chains, n_steps=self.steps, target=None), []
+        with evaluating(model.learned.energy) as energy:
+            with torch.no_grad():
+                self.level = energy(data[:10_000]).cpu()
+            spread = float(self.level.std())
+            numbers = self.anatomy.numbers() | {"energy_spread": spread}
+            for start, x in {"data": data[:n], "noise": normal_like(data[:n], rng)}.items():
+                energies = []
+                for k, step in enumerate(long.walk(energy, x, rng), 1):
+                    energies.append(step.state.energy.cpu())
+                    if k % max(1, self.steps // 10) == 0 and k > self.steps * (1 - SNAPSHOTS / 10):
+                        ends.append(step.state.x)
+                self.along[start] = torch.stack(energies, 1)
+                numbers[f"long_chains_{start}"] = float(energies[-1].mean() - self.level.mean()) / spread
+            if in_plane:
+                numbers["long_chains_kl"] = self._divergence(energy, data, torch.cat(ends))
+        return numbers
+
+    @staticmethod
+    def _divergence(energy, data: Tensor, ends: Tensor) -> float:
+        margin = (data.amax(0) - data.amin(0)) / 8
+        grid = Grid(data.amin(0) - margin, data.amax(0) + margin, (64, 64), (6, 6), reach=3.0)
+        return float(block_divergence(grid, grid.log_masses(lambda x: -energy(x)), ends))
+
+    def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
+        if self.anatomy is None:
+            return {}
+        along = {name: energies.numpy() for name, energies in self.along.items()}
+        level = float(self.level.mean()), float(self.level.std())
+        return {
+            "anatomy": drawing.anatomy(
+                *(part.numpy() for part in self.anatomy), self.anatomy.correlations(), along, *level
+            )
+        }
+
+    def verdict(self, numbers: Mapping[str, float]) -> str:
+        if "energy_spread" not in numbers:
+            return ""
+        fails = failed(numbers, numbers["energy_spread"])
+        if fails:
+            return f"non-convergent: {', '.join(fails)}"
+        return f"convergent: {self.steps} steps of its own chains, from data and from noise, keep its law"
