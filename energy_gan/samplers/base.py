@@ -11,6 +11,7 @@ Reference for the shape of a kernel: BlackJAX: Composable Bayesian inference in 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -40,11 +41,14 @@ class Info(NamedTuple):
 
 def init(energy: Energy, x: Points) -> State:
     """The state of chains at x. The energy's weights are left alone and no graph is kept."""
-    with torch.inference_mode(False), torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        energies = energy(x)
-        (gradient,) = torch.autograd.grad(energies.sum(), x)
-    return State(x.detach(), energies.detach(), gradient)
+    if torch.is_inference_mode_enabled() or x.is_inference():  # of which autograd knows nothing
+        with torch.inference_mode(False):
+            return init(energy, x.clone())
+    with torch.enable_grad():
+        here = x.detach().requires_grad_()
+        energies = energy(here)
+        (gradient,) = torch.autograd.grad(energies.sum(), here)
+    return State(here.detach(), energies.detach(), gradient)
 
 
 class Kernel(ABC):
@@ -78,19 +82,29 @@ class Kernel(ABC):
         """One move of every chain; `rng` draws its random numbers."""
 
 
+@lru_cache(maxsize=8)
+def certain(n: int, device: torch.device) -> Info:
+    """Of n moves that are accepted whatever they lead to."""
+    accepted = torch.ones(n, dtype=torch.bool, device=device)
+    return Info(accepted.float(), accepted)
+
+
 def normal_like(x: Points, rng: torch.Generator | None) -> Points:
     """ξ ~ N(0, I) of the shape of x, drawn where `rng` is."""
-    device = rng.device if rng else x.device
-    return torch.randn(x.shape, generator=rng, device=device, dtype=x.dtype).to(x.device)
+    if rng is None:
+        return torch.randn_like(x)
+    return torch.randn(x.shape, generator=rng, device=rng.device, dtype=x.dtype).to(x.device)
 
 
 def accept(
     state: State, proposal: State, log_ratio: Energies, rng: torch.Generator | None
 ) -> tuple[State, Info]:
-    """Metropolis and Hastings' choice, each chain for itself. What is not finite is refused."""
-    fine = proposal.energy.isfinite() & proposal.gradient.flatten(1).isfinite().all(1)
-    log_ratio = torch.where(fine, log_ratio, -torch.inf).nan_to_num(nan=-torch.inf, posinf=0.0)
-    acceptance = log_ratio.clamp(max=0).exp()
+    """Metropolis and Hastings' choice, each chain for itself. What is not finite is refused.
+
+    Args:
+        log_ratio: not finite where the proposal's gradient is not, as where it holds log q(x | y).
+    """
+    acceptance = log_ratio.clamp(max=0).exp().where(proposal.energy.isfinite(), 0.0).nan_to_num(nan=0.0)
     device = rng.device if rng else acceptance.device
     uniform = torch.rand(acceptance.shape, generator=rng, device=device, dtype=acceptance.dtype)
     accepted = uniform.to(acceptance.device) < acceptance

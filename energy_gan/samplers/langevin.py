@@ -5,7 +5,17 @@ from collections.abc import Sequence
 
 import torch
 
-from energy_gan.samplers.base import Energy, Info, Kernel, State, StepSize, init, normal_like, per_chain
+from energy_gan.samplers.base import (
+    Energy,
+    Info,
+    Kernel,
+    State,
+    StepSize,
+    certain,
+    init,
+    normal_like,
+    per_chain,
+)
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Points
 
@@ -47,8 +57,8 @@ class Langevin(Kernel):
         self, energy: Energy, state: State, step_size: StepSize, rng: torch.Generator | None = None
     ) -> tuple[State, Info]:
         ε = per_chain(step_size, state.x)
-        x = state.x - ε * state.gradient + (2 * ε * self.temperature) ** 0.5 * normal_like(state.x, rng)
+        noise = normal_like(state.x, rng).mul_((2 * ε * self.temperature) ** 0.5)
+        x = noise.add_(state.x).sub_(ε * state.gradient)
         if self.bounds is not None:
-            x = x.clamp(*self.bounds)
-        certain = torch.ones_like(state.energy)
-        return init(energy, x), Info(certain, certain.bool())
+            x = x.clamp_(*self.bounds)
+        return init(energy, x), certain(len(x), x.device)

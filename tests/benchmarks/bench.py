@@ -25,6 +25,7 @@ PARTS = {
     "loop": "loop",
     "input": "pixels",
     "sampling": "sampling",
+    "chains": "chains",
     "frechet": "frechet",
     "start": "start",
     "memory": "memory",
