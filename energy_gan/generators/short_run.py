@@ -9,6 +9,7 @@ from torch import nn
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.output_noise import Scale
 from energy_gan.generators.priors import Prior
+from energy_gan.samplers.base import init
 from energy_gan.samplers.chains import Chains
 from energy_gan.shapes import Latents, Points
 
@@ -61,10 +62,9 @@ class ShortRun(Generator):
 
     def _gradient(self, x: Points) -> Points:
         """∇E(x), with a graph to x where one is wanted."""
-        graph = torch.is_grad_enabled() and x.requires_grad
-        with torch.inference_mode(False), torch.enable_grad():
-            x = x if graph else x.detach().clone().requires_grad_()
-            return torch.autograd.grad(self.network(x).sum(), x, create_graph=graph)[0]
+        if torch.is_grad_enabled() and x.requires_grad:
+            return torch.autograd.grad(self.network(x).sum(), x, create_graph=True)[0]
+        return init(self.network, x).gradient
 
     def draw(self, latent: Latents, rng: torch.Generator | None = None) -> Draw:
         """M_K(z) with the walk's noise, of which there is no other than the samples themselves."""
