@@ -8,11 +8,14 @@ import sys
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
 from energy_gan.studies.agreement import Entropies, Images, TwoDimensions
+from energy_gan.studies.chains import Chains
 from energy_gan.studies.held_out_digit import HeldOutDigit
 from energy_gan.studies.kddcup import KDDCup
 from energy_gan.studies.scaling import Scaling
 
-STUDIES = {study.name: study for study in (TwoDimensions, Images, Entropies, Scaling, KDDCup, HeldOutDigit)}
+STUDIES = {
+    study.name: study for study in (TwoDimensions, Images, Entropies, Chains, Scaling, KDDCup, HeldOutDigit)
+}
 
 
 def main() -> None:

@@ -172,6 +172,7 @@ ANATOMY = (  # of chains that an energy learns from
     Number("long_chains_data", "long chains from data", None, None, True, "sd", "energy chains"),
     Number("long_chains_noise", "long chains from noise", None, None, True, "sd", "energy chains"),
     Number("long_chains_kl", "KL(long chains‖energy)", "low", None, True, "nats", "energy chains plane"),
+    Number("failed_tests", "tests of convergence failed", "low", None, True, "", "energy chains"),
 )
 OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood", "likelihood with noise", "high", None, True, "nats", "base"),

@@ -46,9 +46,9 @@ def learned_std(kernel):
 
 @pytest.mark.parametrize("kernel", [Langevin(), MALA()])
 def test_chains_that_refuse_nothing_learn_too_narrow_an_energy(kernel):
-    """Their variance σ² / (1 − ε / 2σ²) is the data's s² where σ² = (s² + √(s⁴ − 2 s² ε)) / 2, 0.132 for 0.15.
+    """Their variance σ² / (1 − ε / 2σ²) is the data's s² where σ² = (s² + √(s⁴ − 2 s² ε)) / 2: σ = 0.132.
 
-    So KL(data ‖ E) is (s² / σ² − 1 − log(s² / σ²)) / 2 in each dimension, 0.035 in the plane. MALA's is exact.
+    So KL(data ‖ E) is (s² / σ² − 1 − log(s² / σ²)) / 2 in a dimension, 0.035 in the plane. MALA is exact.
     """
     variance = (STD**2 + math.sqrt(STD**4 - 2 * STD**2 * STEP_SIZE)) / 2
     assert math.sqrt(variance) == pytest.approx(0.132, abs=0.0005)
