@@ -120,7 +120,7 @@ config: .venv/.made ## Print the composed config that `make train` would run
 	@$(PY) -m energy_gan.cli.train --config data=$(DATA) $(if $(METHOD),method=$(METHOD)) $(ARGS)
 
 .PHONY: test
-test: .venv/.made ## The tests, under 5 minutes on 2 cores
+test: .venv/.made ## The tests, under 5 minutes on 2 cores; what each room took stands beside its budget
 	@$(PY) -m pytest --numprocesses 2 --dist worksteal -m 'not slow' $(ARGS)
 
 .PHONY: test-slow

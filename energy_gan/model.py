@@ -131,6 +131,13 @@ class Model:
             )
         return x
 
+    def noisy(self, x: Tensor, seed: int = 0) -> Tensor:
+        """x with the noise that points have in the energy's training, which E is about; x if none."""
+        if not self.data_noise:
+            return x
+        noise = torch.randn(x.shape, generator=random_generator(seed))
+        return x + self.data_noise * self.method.scale.cpu() * noise
+
     def log_prob_unnormalized(self, x: Array) -> Float[Tensor, "B"]:
         """−E(x) = log p(x) + log Z."""
         return -self.energy(x)

@@ -18,18 +18,30 @@ from energy_gan.shapes import Energies, Negatives, Points, Scalar
 Positive = Float[Tensor, "P"]
 
 
-def maximum_likelihood(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:
+def maximum_likelihood(
+    positive: Positive, negatives: Negatives, squares: float = 0.0, temperature: float = 1.0
+) -> dict[str, Scalar]:
     """E[E(x⁺)] − E[E(x⁻)], whose gradient is that of −log p (Eq. 7).
 
     With log weights w the second term is log Σ exp(wᵢ − E(xᵢ⁻)), an estimate of log Z: its gradient
     is −Σ pᵢ ∇E(xᵢ⁻), p = softmax(w − E), the negative phase with weighted samples, and the sum of
     the two terms is then −log p itself.
+
+    Args:
+        squares: α of a third term, α E[F(x⁺)² + F(x⁻)²] / T for an energy E = F / T, that keeps F small. Not
+            negative; 1 in Implicit Generation and Modeling with Energy-Based Models (Du & Mordatch, 2019),
+            https://arxiv.org/abs/1903.08689.
+        temperature: T.
     """
     if negatives.log_weights is None:
         negative_phase = -negatives.energies.mean()
     else:
         negative_phase = torch.logsumexp(negatives.log_weights - negatives.energies, 0)
-    return {"positive_phase": positive.mean(), "negative_phase": negative_phase}
+    terms = {"positive_phase": positive.mean(), "negative_phase": negative_phase}
+    if squares:
+        both = positive.square().mean() + negatives.energies.square().mean()
+        terms["squares"] = squares * temperature * both
+    return terms
 
 
 def classifier(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:

@@ -1,13 +1,20 @@
 """What the tests share: one thread, so that results repeat, and doors opened in this process."""
 
+import contextlib
+import gc
 import importlib
+import io
+import shutil
 import sys
+from pathlib import Path
 
+import budget
 import numpy as np
 import pytest
 import torch
 
 torch.set_num_threads(1)
+gc.disable()  # until all is collected: imports make hundreds of thousands of objects that stay
 QUICK = [
     "trainer.max_steps=20",
     "trainer.log_every_n_steps=5",
@@ -18,6 +25,36 @@ QUICK = [
     "callbacks.progress.refresh_rate=0",
     "data.batch_size=32",
 ]
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(budget)
+    config.pluginmanager.register(budget.Budget())
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_sessionfinish():
+    gc.unfreeze()  # extensions complain of what is alive at the very end
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _coarse_reports():
+    """Few samples, maps of few cells, no search for a layout: a report takes longer than a short run."""
+    from matplotlib.figure import Figure
+
+    from energy_gan.reports import density, points
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(points, "MAP_CELLS", 30)
+        patch.setattr(points, "KERNEL_MAP_CELLS", 20)
+        patch.setattr(points, "SHOWN", 1_000)
+        patch.setattr(density, "N_ASSESSED", 2_000)
+        patch.setattr(Figure, "set_layout_engine", lambda *_, **__: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +99,27 @@ def finished_run(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def resumed_run(finished_run, tmp_path_factory):
+    """That run cut after step 10, though it had logged up to 20, and resumed: its folder and its words."""
+    from energy_gan.run.compose import read_config
+    from energy_gan.run.run import Run
+
+    folder = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("resumed") / "run"))
+    (folder / "checkpoints/step_000000020.ckpt").unlink()
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        Run(read_config(folder)).resume()
+    return folder, said.getvalue()
+
+
+def written_table(path):
+    """Three columns on disk, and their numbers."""
+    x = np.random.default_rng(0).normal([5, -3, 100], [1, 0.1, 20], (400, 3)).astype(np.float32)
+    np.savetxt(path, x, delimiter=",", header="length,width,weight", comments="")
+    return path, x
+
+
 @pytest.fixture
 def table(tmp_path):
     """A table of three columns on disk, and its numbers."""
-    x = np.random.default_rng(0).normal([5, -3, 100], [1, 0.1, 20], (400, 3)).astype(np.float32)
-    path = tmp_path / "points.csv"
-    np.savetxt(path, x, delimiter=",", header="length,width,weight", comments="")
-    return path, x
+    return written_table(tmp_path / "points.csv")

@@ -21,7 +21,7 @@ from energy_gan.model import Model
 from energy_gan.reports import drawing
 from energy_gan.reports.chains import acceptance
 from energy_gan.reports.chosen import facts, made
-from energy_gan.reports.numbers import CURVES
+from energy_gan.reports.numbers import CURVES, training_titles
 from energy_gan.reports.section import Section, Settings
 from energy_gan.system.files import write_text
 
@@ -30,6 +30,10 @@ N_CHAINS = 64  # that tell an acceptance rate
 
 class Report(Callback):
     """Measure and draw every so many steps, and in full at the end; of several processes the first does it.
+
+    In full costs half a minute of points and minutes of images, however short the training was. A `short`
+    report measures the end as it did the steps before, of fewer samples, without a verdict, yardsticks and
+    pictures, and says so; `make evaluate` adds them.
 
     `metrics.json` in the run's folder holds the last numbers, the yardsticks beside them and the
     numbers of the whole run; `figures/` the last pictures; the trackers all of them, by step, with
@@ -41,6 +45,7 @@ class Report(Callback):
         draw_every_n_steps: steps between two sets of pictures.
         n_samples: of the generator, for the numbers at the end; of points at least 1000, of images 100.
         n_samples_during: the same, during training.
+        short: the end is measured as the steps before it.
         features: of images: the folder of trained classifiers and of statistics of real sets.
         seed: of the samples.
         chain_steps: of the long chains of an energy that learned by chains, at the end; at least 1.
@@ -53,6 +58,7 @@ class Report(Callback):
         draw_every_n_steps: int = 1000,
         n_samples: int = 10_000,
         n_samples_during: int = 2_000,
+        short: bool = False,
         features: str = FOLDER,
         seed: int = 0,
         chain_steps: int = 1_000,
@@ -64,9 +70,15 @@ class Report(Callback):
         self.folder = Path(folder)
         self.settings = Settings(n_samples, n_samples_during, features, seed, chain_steps)
         self.every_n_steps, self.draw_every_n_steps = every_n_steps, draw_every_n_steps
+        self.short = short
         self.sections: list[Section] = []
-        self.history: list[dict[str, float]] = []
+        self.rows: list[dict[str, float | int]] = []  # what training logged, and what was measured
         self.seconds = 0.0  # of training, over all resumptions
+
+    @property
+    def history(self) -> list[dict[str, float | int]]:
+        """The rows with what was measured."""
+        return [row for row in self.rows if measured(row)]
 
     def prepare(self, model: Model, data: DataModule) -> None:
         """Choose the sections that fit what the model offers and the data have, before anything is trained.
@@ -104,8 +116,7 @@ class Report(Callback):
         """Tell the trackers of a resumed run again what they knew of this step: they have forgotten it."""
         if not trainer.is_global_zero or not self.history or self.history[-1]["step"] != pl_module.step:
             return
-        measured = {k: v for k, v in self.history[-1].items() if k != "step" and "/" not in k}
-        self.tell(trainer, pl_module, measured)
+        self.tell(trainer, pl_module, measured(self.history[-1]))
         self.show(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
@@ -115,6 +126,7 @@ class Report(Callback):
         if every > 0 and (step - 1) % every == 0:  # beside the values of the step that has been counted
             for logger in trainer.loggers:
                 logger.log_metrics(self.gradient_norms(pl_module), step=step - 1)
+            self.rows.append({"step": step - 1, **pl_module.reported})
         if step == trainer.max_steps:
             return  # the end has its own
         self.seconds = time.monotonic() - self._started
@@ -127,15 +139,16 @@ class Report(Callback):
         if not trainer.is_global_zero:
             return
         self.seconds = time.monotonic() - self._started
-        self.note(trainer, pl_module, self.measure(Model(pl_module)))
-        self.show(trainer, pl_module)
-        self.write(Model(pl_module))
+        self.note(trainer, pl_module, self.measure(Model(pl_module), full=not self.short))
+        if not self.short:
+            self.show(trainer, pl_module)
+        self.write(Model(pl_module), full=not self.short)
 
     def state_dict(self) -> dict:
-        return {"history": self.history, "seconds": self.seconds}
+        return {"history": self.rows, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.history, self.seconds = state_dict["history"], state_dict["seconds"]
+        self.rows, self.seconds = state_dict["history"], state_dict["seconds"]
 
     # ---- what the trackers get besides
 
@@ -149,7 +162,7 @@ class Report(Callback):
 
     def note(self, trainer: Trainer, method: Method, metrics: dict[str, float]) -> None:
         """Add a row to the history and to the trackers."""
-        self.history.append({"step": method.step, **method.reported, **metrics})
+        self.rows.append({"step": method.step, **method.reported, **metrics})
         self.tell(trainer, method, metrics)
 
     def tell(self, trainer: Trainer, method: Method, metrics: Mapping[str, float]) -> None:
@@ -161,42 +174,45 @@ class Report(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=method.step)
 
-    def write(self, model: Model) -> None:
+    def write(self, model: Model, full: bool = True) -> None:
         """metrics.json, whole or not at all."""
-        config = model.method.hparams
-        metrics = {k: v for k, v in self.history[-1].items() if "/" not in k and k != "step"}
-        yardsticks: dict[str, dict[str, float]] = {}
-        for section in self.sections:
+        config, last = model.method.hparams, self.history[-1]
+        metrics, yardsticks = measured(last), {}
+        for section in self.sections if full else ():
             for name, row in section.yardsticks().items():
                 yardsticks[name] = yardsticks.get(name, {}) | row
         report = {
             "name": config["name"],
             "seed": config["seed"],
-            "step": self.history[-1]["step"],
+            "data": config["data"],
+            "step": last["step"],
             "seconds": round(self.seconds, 1),
             "kind": model.kind,
             "offers": sorted(model.offers),
             "integrable": model.integrable,
-            "verdict": "; ".join(filter(None, (section.verdict(metrics) for section in self.sections))),
+            "n_samples": self.settings.n_samples if full else self.settings.n_samples_during,
+            "verdict": self._verdict(metrics) if full else None,
             "no_log_normalizer": [reason for section in self.sections for reason in section.reasons],
             "metrics": metrics,
             "yardsticks": yardsticks,
             "history": self.history,
+            "training": [row for row in self.rows if not measured(row)],
         }
         write_text(self.folder / "metrics.json", json.dumps(report, indent=1))
 
     def conclude(self, model: Model, checkpoint: Mapping[str, Any]) -> None:
         """Measure and draw a trained model anew, as at the end of its training."""
         self.load_state_dict(checkpoint["callbacks"][self.state_key])
-        self.history = [row for row in self.history if row["step"] < checkpoint["global_step"]]
-        self.history.append({"step": checkpoint["global_step"], **self.measure(model)})
+        step = checkpoint["global_step"]
+        self.rows = [row for row in self.rows if row["step"] < step or not measured(row)]
+        self.rows.append({"step": step, **self.measure(model)})
         self.draw(model)
         self.write(model)
 
     def show(self, trainer: Trainer, method: Method) -> None:
         """Draw, save, and send to the trackers."""
         figures, energies = self.draw(Model(method))
-        pictures = {name: (figure, self._file(name)) for name, figure in figures.items()}
+        pictures = {name: self._file(name) for name in figures}
         counted = {f"energy/{_tag(name)}": histogram(values) for name, values in energies.items()}
         for logger in trainer.loggers:
             if isinstance(logger, Tracker):
@@ -210,14 +226,15 @@ class Report(Callback):
             sets |= section.sets(model)
         energies = {}
         if "energy" in model.offers:
-            energies = {name: model.energy(x).numpy() for name, x in sets.items()}
+            energies = {name: model.energy(model.noisy(x)).numpy() for name, x in sets.items()}
         figures: dict[str, Figure] = {}
         for section in self.sections:
             figures |= section.figures(model, sets)
         if energies:
-            figures["energy_histograms"] = drawing.energy_histograms(energies)
-        if self.history:
-            figures["curves"] = drawing.curves({"this run": self.history}, CURVES)
+            figures["energy_histograms"] = drawing.energy_histograms(energies, model.data_noise > 0)
+        if self.rows:
+            rows = [{"step": row["step"], **measured(row)} if measured(row) else row for row in self.rows]
+            figures["curves"] = drawing.curves({"this run": rows}, CURVES | training_titles(rows))
         (self.folder / "figures").mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
             figure.savefig(self._file(name), dpi=110)
@@ -225,6 +242,14 @@ class Report(Callback):
 
     def _file(self, name: str) -> Path:
         return self.folder / f"figures/{name}.png"
+
+    def _verdict(self, metrics: Mapping[str, float]) -> str:
+        return "; ".join(filter(None, (section.verdict(metrics) for section in self.sections)))
+
+
+def measured(row: Mapping[str, float | int]) -> dict[str, float]:
+    """What a row of the history has of what was measured, without what training logged."""
+    return {name: value for name, value in row.items() if "/" not in name and name != "step"}
 
 
 def _tag(name: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
+from PIL import Image
 
 from energy_gan.errors import InputError
 from energy_gan.reports.numbers import layout
@@ -53,8 +53,8 @@ class Tracker(ABC):
         """Add histograms by name."""
 
     @abstractmethod
-    def log_pictures(self, pictures: Mapping[str, tuple[Figure, Path]], step: int) -> None:
-        """Add pictures by name, each as a figure and the file it was saved in."""
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Add pictures by name, each from the file it was saved in."""
 
     @abstractmethod
     def go_on(self, step: int) -> None:
@@ -94,10 +94,10 @@ class Wandb(WandbLogger, Tracker):
         self.log_metrics({name: wandb.Histogram(np_histogram=h) for name, h in histograms.items()}, step)
 
     @rank_zero_only
-    def log_pictures(self, pictures: Mapping[str, tuple[Figure, Path]], step: int) -> None:
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
         import wandb
 
-        self.log_metrics({name: [wandb.Image(str(file))] for name, (_, file) in pictures.items()}, step)
+        self.log_metrics({name: [wandb.Image(str(file))] for name, file in pictures.items()}, step)
 
     def go_on(self, step: int) -> None:
         """Nothing to do: the id says which run goes on."""
@@ -147,9 +147,10 @@ class TensorBoard(TensorBoardLogger, Tracker):
             )
 
     @rank_zero_only
-    def log_pictures(self, pictures: Mapping[str, tuple[Figure, Path]], step: int) -> None:
-        for name, (figure, _) in pictures.items():
-            self.experiment.add_figure(name, figure, step)
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        for name, file in pictures.items():
+            with Image.open(file) as picture:  # drawing it again would take much longer
+                self.experiment.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

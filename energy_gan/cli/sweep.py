@@ -11,7 +11,7 @@ from pathlib import Path
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
 from energy_gan.search.agent import register, require_key
-from energy_gan.search.check import check_all
+from energy_gan.search.check import check_all, in_short
 from energy_gan.search.file import names, read
 from energy_gan.search.here import search_here
 
@@ -34,7 +34,7 @@ def main() -> None:
     sweep = sweep.with_overrides(given.overrides)
     if not given.local and not given.check:
         require_key(f"make sweep SWEEP={given.sweep} LOCAL=1 searches without one")
-    check_all(sweep, here=given.local)
+    sweep = in_short(sweep, check_all(sweep, here=given.local), here=given.local)
     if given.check:
         print(f"{sweep.name} is as it should be")
     elif given.local:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from energy_gan.nn import BOUNDED, Activation, halving_convolutions, make_activation, small_normal
+from energy_gan.nn import (
+    BOUNDED,
+    Activation,
+    halving_convolutions,
+    make_activation,
+    small_normal,
+    spectrally_normed,
+)
 
 
 class ConvFeatures(nn.Sequential):
@@ -23,6 +30,7 @@ class ConvFeatures(nn.Sequential):
         last_activation: of the last; with tanh or sigmoid f is bounded.
         kernel: odd, at least 3.
         weight_std: of the first weights, positive; None leaves torch's.
+        spectral_norm: keep the largest singular value of each layer's weights at 1, whatever they are.
     """
 
     def __init__(
@@ -33,6 +41,7 @@ class ConvFeatures(nn.Sequential):
         last_activation: Activation = "tanh",
         kernel: int = 5,
         weight_std: float | None = 0.01,
+        spectral_norm: bool = False,
     ):
         layers, out_features = halving_convolutions(shape, channels, kernel, activation)
         layers[-1] = make_activation(last_activation)
@@ -41,3 +50,5 @@ class ConvFeatures(nn.Sequential):
         self.bounded = last_activation in BOUNDED
         if weight_std is not None:
             self.apply(small_normal(weight_std, bias=0.1))
+        if spectral_norm:
+            spectrally_normed(self)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from energy_gan.nn import BOUNDED, Activation, mlp, sizes
+from energy_gan.nn import BOUNDED, Activation, mlp, sizes, spectrally_normed
 
 
 class Identity(nn.Flatten):
@@ -28,6 +28,7 @@ class MLPFeatures(nn.Sequential):
         last_activation: of the last; with tanh or sigmoid f is bounded.
         input_gain: the first layer's weights and biases start this many times larger. Fine
             structure (thin spirals) is found sooner with 3.
+        spectral_norm: keep the slope of each layer at 1 or less, whatever its weights and the gain.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class MLPFeatures(nn.Sequential):
         activation: Activation = "tanh",
         last_activation: Activation = "tanh",
         input_gain: float = 1.0,
+        spectral_norm: bool = False,
     ):
         widths = [math.prod(shape), *sizes("hidden", hidden)]
         if len(widths) < 2:
@@ -48,3 +50,5 @@ class MLPFeatures(nn.Sequential):
         self.bounded = last_activation in BOUNDED
         for parameter in self[1].parameters():
             parameter.data.mul_(input_gain)
+        if spectral_norm:
+            spectrally_normed(self)

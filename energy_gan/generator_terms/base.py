@@ -8,13 +8,13 @@ E_{y ~ P_energy}[log q(y)] is −KL(P_energy ‖ P_generator) but for the energy
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.optim.learns import Learns
-from energy_gan.shapes import Negatives, Points, Scalar
+from energy_gan.shapes import Energies, Negatives, Points, Scalar
 
 
 class GeneratorTerm(nn.Module, ABC):
@@ -26,6 +26,7 @@ class GeneratorTerm(nn.Module, ABC):
     """
 
     needs_negatives = False  # whether it is of the energy's own samples
+    needs_rows = False  # whether each of these has to come from the same row of the generator's batch
 
     def __init__(self, weight: float = 1.0, learns: Learns | None = None):
         super().__init__()
@@ -39,8 +40,15 @@ class GeneratorTerm(nn.Module, ABC):
 
         Args:
             draw: the generator's batch.
-            negatives: those of the energy's last move, with their energies; None before there was one.
+            negatives: what `learns_from` gave of those of the energy's last move, with their energies; None
+                before there was one.
         """
+
+    def learns_from(
+        self, energy: Callable[[Points], Energies], draw: Draw, negatives: Negatives | None
+    ) -> Negatives | None:
+        """The negatives that the term is of: the energy's, for a term that makes none of its own."""
+        return negatives
 
     def learning_terms(self, draw: Draw, x: Points) -> Mapping[str, Scalar]:
         """The named losses of the term's own network, for a term that learns one.

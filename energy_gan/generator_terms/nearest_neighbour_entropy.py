@@ -6,6 +6,7 @@ import torch
 
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
+from energy_gan.numerics.neighbours import log_distances
 from energy_gan.shapes import Negatives, Scalar
 
 
@@ -40,11 +41,6 @@ class NearestNeighbourEntropy(GeneratorTerm):
         x = draw.samples.flatten(1)
         n, dimension = x.shape
         k = min(self.neighbours, n - 1)
-        with torch.no_grad():  # who is whose neighbour; by differences, for products lose near points' digits
-            distances = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
-            distances.fill_diagonal_(math.inf)
-            nearest = distances.kthvalue(k, 1).indices
-        log_distances = (x - x[nearest]).square().sum(1).clamp(min=self.least**2).log() / 2
         log_ball = dimension / 2 * math.log(math.pi) - math.lgamma(dimension / 2 + 1)
         psi = torch.digamma(torch.tensor([n, k], dtype=torch.float64)).tolist()
-        return psi[0] - psi[1] + log_ball + dimension * draw.mean(log_distances)
+        return psi[0] - psi[1] + log_ball + dimension * draw.mean(log_distances(x, k, self.least))

@@ -116,7 +116,7 @@ class EnergyGAN(Method):
             energies = self.energy(noised(draw.samples, self.data_noise))
             terms["energy_generated"] = draw.mean(self.generator_objective(energies))
         for name, term in self.terms.items():
-            value = term(self.generator, draw, step.negatives)
+            value = term(self.generator, draw, term.learns_from(self.energy, draw, step.negatives))
             self.report({name: value})
             terms[f"{name}_loss"] = -term.weight * value
         return terms

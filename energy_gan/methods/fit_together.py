@@ -26,6 +26,11 @@ def check_parts(
                 f"energy_learns.every must be 1 where {name} needs the energy's negatives, "
                 f"got {energy_learns.every}"
             )
+        if term.needs_rows and (method.draws.reuse == "nothing" or not method.negatives.keeps_rows):
+            raise ValueError(
+                f"{name} needs negatives that chains make of the generator's batch, row by row: give "
+                "draws.reuse=latents and negatives.start.in_order=true without a memory, or chains of its own"
+            )
     if method.draws.reuse == "forward" and generator_learns.steps > 1:
         raise ValueError(
             "draws.reuse=forward needs generator_learns.steps=1, since a second move would need another "
@@ -39,7 +44,7 @@ def check_parts(
         _expect("the generator's samples", draw.samples.shape, (2, *method.shape))
         negatives = check_energy(method, draw)
         for term in method.terms.values():
-            term(generator, draw, negatives)
+            term(generator, draw, term.learns_from(method.energy, draw, negatives))
 
 
 @torch.no_grad()

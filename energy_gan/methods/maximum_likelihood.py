@@ -5,7 +5,8 @@
 There is no generator beside it. Where x⁻ comes from makes the method: the cells of a grid with their areas
 (exact, in the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy
 that is normalised by construction, nowhere. Chains that begin at noise in every step are a generator
-themselves, whose weights are the energy's: a short run.
+themselves, whose weights are the energy's: a short run. Where chains' own dependence on the weights is to
+count, their last step is seen by `through_last_step`.
 
 Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
 (Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 2.2.
@@ -22,6 +23,7 @@ from energy_gan.methods.fit_together import check_energy
 from energy_gan.methods.phases import Objective, Penalty, phases
 from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
+from energy_gan.negatives.last_step import ThroughLastStep
 from energy_gan.objectives import maximum_likelihood
 from energy_gan.optim.learns import Learns
 from energy_gan.randomness import noised
@@ -38,6 +40,7 @@ class MaximumLikelihood(Method):
         negatives: where x⁻ comes from.
         objective: (E(x⁺), negatives) -> named terms; what the energy descends.
         penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
+        through_last_step: what the chains' dependence on the weights adds to the loss; None leaves it out.
         data_noise: σ of the noise that the data get: the density is one of x + σ ε. Not negative.
         inference: x -> z for the generator that the negatives are, where they are one: a short run.
         seed: with the step, it fixes every random number of training.
@@ -51,6 +54,7 @@ class MaximumLikelihood(Method):
         negatives: NegativeSampler,
         objective: Objective = maximum_likelihood,
         penalty: Penalty | None = None,
+        through_last_step: ThroughLastStep | None = None,
         data_noise: float = 0.0,
         inference: Inference | None = None,
         seed: int = 0,
@@ -58,9 +62,12 @@ class MaximumLikelihood(Method):
         super().__init__(shape, seed)
         self.energy, self.negatives, self.data_noise = energy, negatives, data_noise
         self.objective, self.penalty = objective, penalty
-        self.second_derivatives, self.inference = penalty is not None, inference
+        self.through_last_step, self.inference = through_last_step, inference
+        self.second_derivatives = penalty is not None or through_last_step is not None
         self.last_negatives: Negatives | None = None  # for those who watch
-        check_energy(self)
+        found = check_energy(self)
+        if through_last_step is not None:
+            through_last_step.check(found, negatives)
         if inference is not None and self.learned.generator is None:
             raise ValueError(
                 "inference must be null where there is no generator whose latents it could find: it takes "
@@ -81,7 +88,9 @@ class MaximumLikelihood(Method):
         self.negatives.note(found.positive.mean(), found.negatives)
         self.report_means(found)
         self.last_negatives = found.negatives
-        return found.terms
+        if self.through_last_step is None:
+            return found.terms
+        return found.terms | self.through_last_step.terms(self.energy, found.negatives, self.negatives)
 
     @property
     def learned(self) -> Learned:

@@ -39,8 +39,10 @@ class Anatomy(NamedTuple):
     gradients: Float[Tensor, "T"]  # r
 
     @classmethod
-    def of(cls, trace: Float[Tensor, "T 2"]) -> "Anatomy":
-        return cls(*trace.double().unbind(1))
+    def of(cls, trace: Float[Tensor, "T 2"], most: int = 2_000) -> "Anatomy":
+        """Of a training shorter than `most` steps the second half: the first is no stationary series."""
+        late = trace if len(trace) >= most else trace[len(trace) // 2 :]
+        return cls(*late.double().unbind(1))
 
     def numbers(self) -> dict[str, float]:
         """What they come to. d is not centred, as in the published code: a gap that stays counts."""

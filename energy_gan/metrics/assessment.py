@@ -4,8 +4,10 @@ log Z                     by importance sampling from the generator's known dens
                           from a normal, forward and in reverse; an estimate only if the guards hold
 likelihood_gain           held-out log-likelihood of the energy, less a Gaussian's
 auc_…                     a classifier's AUC for each pair of the three laws
+auc_control               the same for two halves of the held-out points, which are of one law
 missing_share             share of the held-out points where the generator has almost no samples
-drift                     by how much MALA lowers the energy of held-out points
+drift, drift_nats         by how much MALA lowers the energy of held-out points: in its standard deviations
+                          there, and in nats
 """
 
 import math
@@ -61,10 +63,12 @@ def assess(
     if log_normalizer is None:
         chains = of_energy if of_energy is not None else held_out
         annealed = bracket(energy, chains[:n_chains], held_out[:2_000], tolerance=TOLERANCE, rng=rng)
-        numbers |= {"annealed_low": annealed.low, "annealed_high": annealed.high, "drift": annealed.drift}
+        numbers |= {"annealed_low": annealed.low, "annealed_high": annealed.high}
+        fall = annealed.drift
         log_normalizer, reasons = decide(numbers, annealed)
     else:
-        numbers["drift"], reasons = drift(energy, held_out[:2_000], rng), ()
+        fall, reasons = drift(energy, held_out[:2_000], rng), ()
+    numbers |= {"drift": fall.deviations, "drift_nats": fall.nats}
     if log_normalizer is not None:
         gaussian = float(GaussianEstimate(points).log_prob(held_out).mean())
         numbers["log_normalizer"] = log_normalizer
@@ -88,7 +92,7 @@ def decide(numbers: Mapping[str, float], annealed: Normalizer) -> tuple[float | 
             "though each looks well"
         )
         return None, (reason,)
-    return (None, (drifts(annealed.drift),)) if annealed.drift > DRIFTS else (by_weights, ())
+    return (None, (drifts(annealed.drift),)) if annealed.drift.deviations > DRIFTS else (by_weights, ())
 
 
 def compare(
@@ -108,4 +112,6 @@ def compare(
         numbers["auc_standard_error"] = max(numbers.get("auc_standard_error", 0.0), test.standard_error)
         if (one, other) == ("data", "generator"):
             numbers["missing_share"] = test.missing
+    if numbers:
+        numbers["auc_control"] = two_sample_test(data[::2], data[1::2], seed).auc
     return numbers

@@ -36,6 +36,7 @@ NEIGHBOURHOOD = 3_000  # features of each kind for precision and recall
 COVERED = 0.5  # of its true share: from there on a class counts as covered
 NUMBERS = 2**24  # pixels of a data set that are turned into floats at a time
 FULL_COVARIANCE = 1_100  # pixels; larger images get a diagonal one
+HELD_OUT = "held-out data"  # among the yardsticks
 CLASS_NUMBERS = (
     "class_smallest_share", "class_largest_share", "class_kl", "classes_covered", "mean_confidence",
 )  # fmt: skip
@@ -255,7 +256,7 @@ def yardsticks(
         return x.clamp(0, 1).unflatten(1, shape)
 
     order = torch.randperm(len(evaluation.held_out), generator=random_generator(seed, 0))
-    rows = {"held-out data": evaluation.of(evaluation.held_out[order[:n]])}
+    rows = {HELD_OUT: evaluation.of(evaluation.held_out[order[:n]])}
     gaussian = _gaussian(some, n, random_generator(seed, 1))
     rows["pixel Gaussian"] = evaluation.of(images(gaussian))
     mixture = PPCAMixture.fit(some, components, rank, seed=seed)

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from energy_gan.samplers.annealed_importance import Base, bracket
+from energy_gan.samplers.annealed_importance import Base, Fall, bracket
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
@@ -37,7 +37,8 @@ def log_likelihood(
                         without an estimate
     …_forward, …_reverse    with the greatest and the least of the estimates of log Z: from below and above
     …_base              of the base alone
-    drift_200           by how many standard deviations 200 moves of MALA lower held-out points' energies
+    drift_200, …_nats   by how much 200 moves of MALA lower held-out points' energies: in standard deviations
+                        of these, and in nats
 
     Args:
         held_out: with the noise.
@@ -48,14 +49,15 @@ def log_likelihood(
     start = held_out[:N_CHAINS]
     chains = Chains(MALA(), N_MOVES, tune(MALA(), energy, start, rng))
     state = chains.run(energy, start, rng).state
-    fall = energies[:N_CHAINS].mean() - state.energy.mean()
+    fall = Fall.between(energies[:N_CHAINS], state.energy)
     found = bracket(energy, state.x, held_out[:N_CHAINS], N_TEMPERATURES, TOLERANCE, base, rng)
     mean = float(energies.mean())
     numbers = {
         "log_likelihood_forward": -mean - found.low,
         "log_likelihood_reverse": -mean - found.high,
         "log_likelihood_base": -float(of_base.mean()),
-        "drift_200": float(fall / energies.std(correction=0).clamp(min=1e-12)),
+        "drift_200": fall.deviations,
+        "drift_200_nats": fall.nats,
     }
     if found.log_normalizer is not None:
         numbers = {"log_likelihood": -mean - found.log_normalizer} | numbers

@@ -4,11 +4,19 @@ import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["agree", "critic", "lags", "missing", "short", "none"]
+from energy_gan.samplers.annealed_importance import Fall
 
-TOLD_APART = 0.04  # AUC above ½ by which two laws of 10,000 points count as different
+Kind = Literal["agree", "nearly", "critic", "lags", "missing", "short", "unsure", "none"]
+
+ERRORS = 3.0  # standard errors above ½ from which an AUC is no chance
+TOLD_APART = 0.04  # above ½ an AUC that matters; a test that would miss it has no power
 MISSING = 0.02  # share of the data where the generator has less than a tenth of their density
 WORSE = 0.0  # nats by which an energy must beat a Gaussian of the data's mean and covariance
+PAIRS = {
+    "data | generator": "auc_data_generator",
+    "data | energy": "auc_data_energy",
+    "generator | energy": "auc_generator_energy",
+}
 
 
 class Verdict(NamedTuple):
@@ -28,50 +36,74 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
     which they drift, is a critic; a generator without samples in a part of the data, and otherwise like
     them, has modes missing; an energy whose law is further from the data than the generator's is a critic
     too; a generator that is told from the energy's law lags behind it; an energy whose law is told from the
-    data, its generator with it, falls short; else they agree.
+    data, its generator with it, falls short. Two laws are told apart where the AUC is above ½ by more than
+    three of its standard errors and by more than 0.04.
+
+    They agree where no AUC is above ½ by three standard errors, and nearly where one is, but by less than
+    0.04. Nothing can be said where three standard errors are more than 0.04, for want of points, or where the
+    classifier tells two halves of the held-out points apart, which are of one law.
     """
-    data_generator = numbers.get("auc_data_generator", math.nan)
-    data_energy = numbers.get("auc_data_energy", math.nan)
-    generator_energy = numbers.get("auc_generator_energy", math.nan)
-    if math.isnan(data_energy):
+    aucs = {pair: numbers[name] for pair, name in PAIRS.items() if name in numbers}
+    if math.isnan(aucs.get("data | energy", math.nan)):
         return Verdict(
             "none",
             "no verdict: there are no samples of the energy, or fewer than 50 held-out points",
         )
-    apart = {
-        "data | generator": data_generator,
-        "data | energy": data_energy,
-        "generator | energy": generator_energy,
-    }
-    shown = ", ".join(f"{name} {auc:.2f}" for name, auc in apart.items() if not math.isnan(auc))
-    said = f"(a classifier's AUC, 0.5 is best: {shown})"
-    gain = numbers.get("likelihood_gain", math.nan)
-    if gain < WORSE:
+    chance = ERRORS * numbers["auc_standard_error"]
+    shown = ", ".join(f"{pair} {auc:.3f}" for pair, auc in aucs.items())
+    said = f"(a classifier's AUC, 0.5 ± {chance:.3f} if they are one law: {shown})"
+
+    def apart(pair: str, than: float = 0.5) -> bool:
+        return aucs.get(pair, 0.0) > max(0.5 + max(chance, TOLD_APART), than + TOLD_APART)
+
+    if (gain := numbers.get("likelihood_gain", math.nan)) < WORSE:
         return Verdict(
             "critic",
             f"the energy is a critic, no density: held-out points have {-gain:.2f} nats less than under a "
             f"Gaussian {said}",
         )
-    drift = numbers.get("drift", 0.0)
-    if drift > 1 or not math.isfinite(drift):
+    fall = Fall(numbers.get("drift_nats", 0.0), numbers.get("drift", 0.0))
+    if fall.deviations > 1 or not math.isfinite(fall.deviations):
         return Verdict(
             "critic",
-            f"the energy is a critic, no density: MALA moves lower the energy of held-out points by "
-            f"{drift:.1f} standard deviations {said}",
+            f"the energy is a critic, no density: MALA moves lower the energy of held-out points {fall} "
+            f"{said}",
         )
-    missing = numbers.get("missing_share", 0.0)
-    if missing > MISSING and data_generator < 0.5 + missing / 2 + 0.1:  # missing / 2 is what they cost
+    control = numbers.get("auc_control", math.nan)
+    if control > 0.5 + math.sqrt(2) * chance:  # of half as many points
+        return Verdict(
+            "unsure",
+            f"no verdict: a classifier tells even two halves of the held-out data apart, with an AUC of "
+            f"{control:.3f} {said}",
+        )
+    missing, of_samples = numbers.get("missing_share", 0.0), aucs.get("data | generator", 0.5)
+    if missing > MISSING and 0.5 + chance < of_samples < 0.5 + missing / 2 + 0.1:  # missing / 2 they cost
         return Verdict(
             "missing",
             f"modes are missing: {100 * missing:.0f} % of the held-out points lie where the generator has "
             f"almost no samples {said}",
         )
-    if data_energy > max(0.5, data_generator) + TOLD_APART and generator_energy > 0.5 + TOLD_APART:
+    if apart("data | energy", than=of_samples) and apart("generator | energy"):
         return Verdict(
             "critic", f"the energy is a critic, no density: the generator is nearer to the data {said}"
         )
-    if generator_energy > 0.5 + TOLD_APART:
+    if apart("generator | energy"):
         return Verdict("lags", f"the generator lags behind the energy {said}")
-    if data_energy > 0.5 + TOLD_APART:
+    if apart("data | energy"):
         return Verdict("short", f"the energy falls short of the data, the generator follows it {said}")
+    if apart("data | generator"):
+        return Verdict("lags", f"the generator's samples are told from the data {said}")
+    if not chance <= TOLD_APART:
+        return Verdict(
+            "unsure",
+            f"whether data, energy and generator agree cannot be told from so few points: an AUC of "
+            f"{0.5 + TOLD_APART} would pass for chance {said}",
+        )
+    seen = [pair for pair, auc in aucs.items() if auc > 0.5 + chance]
+    if seen:
+        return Verdict(
+            "nearly",
+            f"data, energy and generator nearly agree; a classifier still tells {' and '.join(seen)} apart "
+            f"{said}",
+        )
     return Verdict("agree", f"data, energy and generator agree {said}")

@@ -28,6 +28,8 @@ class NegativeSampler(nn.Module, ABC):
     """A source of negatives. What it must remember goes into buffers, and so into checkpoints."""
 
     needs_generator = False
+    keeps_rows = False  # whether each negative comes from the same row of the generator's batch
+    remembers = False  # whether there are negatives of earlier steps
 
     @abstractmethod
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
@@ -36,6 +38,10 @@ class NegativeSampler(nn.Module, ABC):
     def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
         """What makes such negatives of latents of a known law, a short run; None where nothing does."""
         return None
+
+    def remembered(self, n: int) -> Points:
+        """At most n negatives of earlier steps or of this one, at random."""
+        return torch.empty(0)
 
     @property
     def walked(self) -> Walked | None:

@@ -57,6 +57,9 @@ class ChainNegatives(NegativeSampler, PerProcess):
             raise ValueError(f"n_steps must be at least 1 and step_size positive, got {n_steps}, {step_size}")
         self.start, self.memory, self.needs_generator = start, memory, start.needs_generator
         self.moves = Chains(kernel or MALA(), n_steps, float(step_size), target, rate=0.1)
+        if start.keeps_rows and memory.remembers:
+            raise ValueError("start.in_order=true needs chains that nobody keeps: give memory a NoMemory")
+        self.keeps_rows, self.remembers = start.keeps_rows, memory.remembers
         self.register_buffer("step_size", torch.tensor(float(step_size)))
         self.register_buffer("trace", torch.zeros(TRACED, 2))
         self.register_buffer("noted", torch.zeros((), dtype=torch.long))
@@ -82,9 +85,12 @@ class ChainNegatives(NegativeSampler, PerProcess):
     def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
         """A `ShortRun`, where every step's chains begin at noise and accept all moves."""
         begins = self.start.latents(math.prod(shape))
-        if begins is None or self.memory.keeps or not self.moves.kernel.accepts_all:
+        if begins is None or self.remembers or not self.moves.kernel.accepts_all:
             return None
         return ShortRun(shape, energy, replace(self._chains, target=None), *begins)
+
+    def remembered(self, n: int) -> Points:
+        return self.memory.drawn(n)
 
     @torch.no_grad()
     def note(self, positive: Scalar, negatives: Negatives) -> None:

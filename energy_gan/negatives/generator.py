@@ -11,6 +11,7 @@ class GeneratorNegatives(NegativeSampler):
     """x⁻ = G(z): the generator stands in for the energy's own law (Eq. 12)."""
 
     needs_generator = True
+    keeps_rows = True
 
     def forward(self, energy: Callable[[Points], Energies], draw: Draw, x: Points) -> Negatives:
         return Negatives(draw.samples.detach())

@@ -29,7 +29,7 @@ class Taken(NamedTuple):
 class Memory(nn.Module, ABC):
     """What there is of chains between two training steps. A subclass gives `take` and `keep`."""
 
-    keeps = True  # something from step to step
+    remembers = False  # whether anything is left of the chains of earlier steps
 
     @abstractmethod
     def take(self, energy: Energy, begin: Begin) -> Taken:
@@ -42,6 +42,10 @@ class Memory(nn.Module, ABC):
         """The places of at most n chains that have been moved."""
         return torch.empty(0)
 
+    def drawn(self, n: int) -> Points:
+        """The places of at most n chains, at random."""
+        return torch.empty(0)
+
 
 class NoMemory(Memory):
     """n chains that begin anew in every step.
@@ -49,8 +53,6 @@ class NoMemory(Memory):
     Args:
         n: at least 1.
     """
-
-    keeps = False
 
     def __init__(self, n: int):
         super().__init__()
@@ -70,6 +72,8 @@ class Kept(Memory):
         size: how many there are.
         n: how many of them a step takes, 1 to `size`.
     """
+
+    remembers = True
 
     def __init__(self, shape: Sequence[int], size: int, n: int):
         super().__init__()
@@ -91,6 +95,9 @@ class Kept(Memory):
 
     def keep(self, taken: Taken, state: State) -> None:
         self.places[taken.chosen], self.energies[taken.chosen] = state.x, state.energy
+
+    def drawn(self, n: int) -> Points:
+        return self.places[torch.randperm(len(self.places), device=self.places.device)[:n]]
 
     def some(self, n: int) -> Points:
         started = self.places[self.places.flatten(1).isfinite().all(1)][:n]

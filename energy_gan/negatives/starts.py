@@ -26,6 +26,7 @@ class Start(nn.Module, ABC):
     """A law q that chains begin at. A subclass gives `forward`."""
 
     needs_generator = False
+    keeps_rows = False  # whether it is the generator's batch, row by row
 
     def latents(self, dimension: int) -> tuple[Prior, float] | None:
         """p(z) and a factor, where x₀ = factor · z, z of as many numbers as a point; None elsewhere."""
@@ -101,14 +102,21 @@ class FromGenerator(Start):
 
     Reference: Cooperative Training of Descriptor and Generator Networks (Xie et al., 2018),
     https://arxiv.org/abs/1609.09408.
+
+    Args:
+        in_order: take the batch as it is, however many are asked for: each chain is that of its latent.
     """
 
     needs_generator = True
 
+    def __init__(self, in_order: bool = False):
+        super().__init__()
+        self.keeps_rows = in_order
+
     def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
         if draw is None:
             raise ValueError("FromGenerator needs a method with a generator: start from noise or the data")
-        return _of_batch(n, draw)
+        return Started(draw.samples) if self.keeps_rows else _of_batch(n, draw)
 
 
 def _of_batch(n: int, draw: Draw) -> Started:

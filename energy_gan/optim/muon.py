@@ -5,15 +5,56 @@ which the gradient is small move as far as those in which it is large. Fitted to
 those small directions are what counts, an energy needs a small fraction of Adam's steps.
 
 Reference: Muon: An optimizer for hidden layers in neural networks (Jordan et al., 2024),
-https://kellerjordan.github.io/posts/muon/. Both optimizers are torch's own.
+https://kellerjordan.github.io/posts/muon/. Adam is torch's own, and Muon but for the numbers it reckons with.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import Adam, Muon, Optimizer
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim import Muon as TorchMuon
+
+COEFFICIENTS = 3.4445, -4.7750, 2.0315  # a, b, c of the reference
+ITERATIONS = 5
+
+
+def orthogonal(x: Float[Tensor, "N M"]) -> Float[Tensor, "N M"]:
+    """U φ(S) Vᵀ of x = U S Vᵀ ‖x‖: every singular value that is not tiny becomes one of about 1.
+
+    X ← a X + (b A + c A²) X,   A = X Xᵀ,   five times, so that φ is five times s ← a s + b s³ + c s⁵
+    """
+    a, b, c = COEFFICIENTS
+    wide = x if len(x) <= x.shape[1] else x.T
+    wide = wide / wide.norm().clamp(min=1e-7)
+    for _ in range(ITERATIONS):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide if len(x) <= x.shape[1] else wide.T
+
+
+class Muon(TorchMuon):
+    """torch's Muon, which iterates in bfloat16; on a CPU in float32: few have instructions for the other.
+
+    Without them an update of 128 × 128 takes 20 times as long.
+    """
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        for group in self.param_groups:
+            for weight in (w for w in group["params"] if w.grad is not None):
+                if "momentum_buffer" not in self.state[weight]:
+                    self.state[weight]["momentum_buffer"] = torch.zeros_like(weight.grad)
+                momentum = self.state[weight]["momentum_buffer"]
+                momentum.lerp_(weight.grad, 1 - group["momentum"])
+                update = weight.grad.lerp(momentum, group["momentum"])
+                update = orthogonal(update if weight.device.type == "cpu" else update.bfloat16())
+                rows, columns = weight.shape
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.add_(update, alpha=-group["lr"] * math.sqrt(max(1, rows / columns)))
 
 
 class MuonWithAdam(Optimizer):

@@ -1,7 +1,8 @@
 """Where chains go that follow an energy: those of a density stay where the data are.
 
-drift       by how many standard deviations 20 moves of MALA lower the energies of held-out images
+drift       by how many of their standard deviations 20 moves of MALA lower the energies of held-out images
 drift_200   the same of 200 moves, where the energy is meant to be a density
+…_nats      the same in nats: a wide spread of energies hides a fall
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import CHAINS
 from energy_gan.reports.section import Section
-from energy_gan.samplers.annealed_importance import drift
+from energy_gan.samplers.annealed_importance import Fall, drift
 from energy_gan.samplers.base import normal_like
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
@@ -43,12 +44,14 @@ class Drift(Section):
     ) -> dict[str, float]:
         numbers = {}
         if stated(model.learned.energy, "base") is not None:
-            numbers["drift_200"] = self._walk(model)
+            fall = self._walk(model)
+            numbers |= {"drift_200": fall.deviations, "drift_200_nats": fall.nats}
         if full:
-            numbers["drift"] = self._drift(model)
+            fall = self._drift(model)
+            numbers |= {"drift": fall.deviations, "drift_nats": fall.nats}
         return numbers
 
-    def _walk(self, model: Model) -> float:
+    def _walk(self, model: Model) -> Fall:
         rng = torch.Generator().manual_seed(self.seed)
         starts = {"held-out images": self.data.held_out[:DRIFTING]}
         if model.has_generator:
@@ -61,9 +64,9 @@ class Drift(Section):
             with torch.no_grad():
                 self.level = energy(starts["held-out images"]).cpu()
         of_data = self.along["held-out images"]
-        return float((of_data[:, 0] - of_data[:, -1]).mean() / self.level.std())
+        return Fall.between(of_data[:, 0], of_data[:, -1])
 
-    def _drift(self, model: Model) -> float:
+    def _drift(self, model: Model) -> Fall:
         rng = torch.Generator(model.method.shift.device).manual_seed(self.seed)
         u = as_trained(self.data.pixels(self.data.held_out[:DRIFTING]), self.data, model, rng)
         with evaluating(model.learned.energy) as energy:
@@ -76,13 +79,12 @@ class Drift(Section):
         return {"drift": drawing.drift(along, float(self.level.mean()), float(self.level.std()))}
 
     def verdict(self, numbers: Mapping[str, float]) -> str:
-        fall = numbers["drift"]
-        by = f"by {abs(fall):.1f} standard deviations"
-        if abs(fall) < 1:
-            return f"no sign of a mere critic: 20 moves of MALA change held-out images' energy {by}"
+        fall = Fall(numbers["drift_nats"], numbers["drift"])
+        if abs(fall.deviations) < 1:
+            return f"no sign of a mere critic: 20 moves of MALA change held-out images' energy {fall}"
         return (
             "the energy is a critic, no density: 20 moves of MALA "
-            f"{'lower' if fall > 0 else 'raise'} the energy of held-out images {by}"
+            f"{'lower' if fall.nats > 0 else 'raise'} the energy of held-out images {fall}"
         )
 
 

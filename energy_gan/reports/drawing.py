@@ -50,8 +50,12 @@ def energy_map(maps: Mapping[str, Map], box: Box) -> Figure:
     return figure
 
 
-def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
-    """The energies of several sets of points: two that agree cover each other."""
+def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]], noisy: bool = False) -> Figure:
+    """The energies of several sets of points: two that agree cover each other.
+
+    Args:
+        noisy: the points had the noise of the energy's training.
+    """
     colours = {"data": DATA, "generator": GENERATOR}
     pooled = np.concatenate([e[np.isfinite(e)] for e in energies.values()])
     edges = np.linspace(*np.quantile(pooled, [0.001, 0.98]), 80)
@@ -70,16 +74,20 @@ def energy_histograms(energies: Mapping[str, Float[np.ndarray, "_"]]) -> Figure:
             linestyle="-" if name in colours else next(styles),
             label=name,
         )
-    axes.set(xlabel="energy E(x), low is likely (nats)", ylabel="share per nat")
+    what = "E(x) of points with noise" if noisy else "E(x)"
+    axes.set(xlabel=f"energy {what}, low is likely (nats)", ylabel="share per nat")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], titles: Mapping[str, str]) -> Figure:
-    """Numbers by step, a panel each under its title, one line a run. Rows are {"step": …, name: value, …}."""
+    """Numbers by step, a panel each under its title, one line a run. Rows are {"step": …, name: value, …}.
+
+    Steps begin at 0, so that a number that was measured once stands at the end.
+    """
     names = [n for n in titles if any(n in row for history in runs.values() for row in history)]
-    columns = min(3, max(1, len(names)))
+    columns = min(3 if len(names) <= 12 else 5, max(1, len(names)))
     rows = -(-len(names) // columns) or 1
     figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
@@ -87,6 +95,10 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, float | int]]], titles: Mapp
         for number, (run, history) in enumerate(runs.items()):
             pairs = np.array([(row["step"], row[name]) for row in history if name in row]).reshape(-1, 2)
             axes.plot(*pairs.T, marker=".", linewidth=1.2, color=f"C{number}", label=run)
+            if len(pairs) == 1:  # no curve: its number says more than a dot
+                axes.annotate(f"{pairs[0, 1]:.3g} ", pairs[0], ha="right", va="bottom", fontsize=9)
+        axes.set_xlim(left=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(titles[name], fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
@@ -177,10 +189,10 @@ def chain(energy: Float[np.ndarray, "_"], acceptance_rate: Float[np.ndarray, "T"
 def drift(
     along: Mapping[str, Float[np.ndarray, "N T"]], level: float, spread: float, best: float = 2.0
 ) -> Figure:
-    """Energies of chains that start in several places, in standard deviations of the data's from their mean.
+    """Energies of chains that start in several places, from the data's mean.
 
-    The line is the mean over the chains, the band the middle half of them. Between the dotted lines chains
-    from data have not gone further than `best`.
+    The line is the mean over the chains, the band the middle half of them. The dotted lines are `best` of the
+    data's standard deviations away.
     """
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -194,14 +206,14 @@ def _energies_along(
 ) -> None:
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
     for side in (-best, best):
-        axes.axhline(side, color=REFERENCE, linewidth=0.8, linestyle=":")
+        axes.axhline(side * spread, color=REFERENCE, linewidth=0.8, linestyle=":")
     for (name, energies), color in zip(along.items(), (DATA, GENERATOR), strict=False):
-        scaled = (energies - level) / spread
-        low, high = np.quantile(scaled, (0.25, 0.75), axis=0)
-        steps = np.arange(scaled.shape[1])
+        away = energies - level
+        low, high = np.quantile(away, (0.25, 0.75), axis=0)
+        steps = np.arange(away.shape[1])
         axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
-        axes.plot(steps, scaled.mean(0), color=color, linewidth=1.5, label=f"from {name}")
-    axes.set_ylabel("energy, from the data's mean\nin their standard deviations")
+        axes.plot(steps, away.mean(0), color=color, linewidth=1.5, label=f"from {name}")
+    axes.set_ylabel(f"energy from the data's mean (nats)\ndotted: {best:g} of their standard deviations")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
 
@@ -210,7 +222,7 @@ def anatomy(
     gaps: Float[np.ndarray, "T"],
     gradients: Float[np.ndarray, "T"],
     correlations: Mapping[str, Sequence[float]],
-    along: Mapping[str, Float[np.ndarray, "N T"]],
+    along: Mapping[str, Float[np.ndarray, "N steps"]],
     level: float,
     spread: float,
 ) -> Figure:
@@ -235,6 +247,7 @@ def anatomy(
     chains.set_xlabel("steps of long chains")
     for axes in (gap, gradient, lags):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.locator_params("x", nbins=6)
     return figure
 
 
@@ -243,5 +256,6 @@ def _row(figure: Figure, n: int) -> list[Axes]:
 
 
 def _frame(axes: Axes, title: str, box: Box) -> None:
-    axes.set(title=title, xlim=box[:2], ylim=box[2:], xticks=[], yticks=[])
+    axes.set(title=title, xlim=box[:2], ylim=box[2:])
+    axes.tick_params(labelsize=8)
     axes.set_aspect("equal")

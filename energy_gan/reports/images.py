@@ -18,7 +18,7 @@ from energy_gan.data.images import ImageData, viewable
 from energy_gan.metrics.classifier import Classifier, classifier_of
 from energy_gan.metrics.digit_modes import DigitModes, StackedFeatures
 from energy_gan.metrics.features import FeatureNetwork, checksum
-from energy_gan.metrics.images import ImageEvaluation, nearest_neighbours, yardsticks
+from energy_gan.metrics.images import HELD_OUT, ImageEvaluation, nearest_neighbours, yardsticks
 from energy_gan.metrics.inception import inception_or_none
 from energy_gan.model import Model
 from energy_gan.reports import drawing
@@ -32,7 +32,10 @@ REFINED = 10  # moves of samples where the energy is one of images with noise
 
 
 class ImageEnergies(Section):
-    """The energies of held-out images, of samples, of noise and of images of another kind."""
+    """The energies of held-out images, of samples, of noise and of images of another kind.
+
+    Where the energy is one of images with noise, all of them get it: it is not about images without.
+    """
 
     needs = "images energy"
     numbers = IMAGE_ENERGIES
@@ -40,10 +43,10 @@ class ImageEnergies(Section):
     def measure(
         self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
     ) -> dict[str, float]:
-        held_out = float(model.energy(self._held_out()).mean())
+        held_out = float(model.energy(model.noisy(self._held_out())).mean())
         if samples is None:
             return {"energy_held_out": held_out}
-        generated = float(model.energy(samples).mean())
+        generated = float(model.energy(model.noisy(samples)).mean())
         numbers = {"energy_held_out": held_out, "energy_generated": generated}
         return numbers | {"energy_gap": generated - held_out}
 
@@ -68,7 +71,7 @@ class ImageEnergies(Section):
 
     @staticmethod
     def _by_energy(model: Model, images: Float[Tensor, "N C H W"], what: str) -> Figure:
-        order = model.energy(images).argsort()
+        order = model.energy(model.noisy(images)).argsort()
         middle = order[len(order) // 2 - 8 :]
         rows = {
             "lowest energy, the likeliest": order[:16],
@@ -149,9 +152,14 @@ class ImageSamples(Section):
         if not path.is_file():
             rows = yardsticks(self.evaluation)
             if self.modes:
-                rows["held-out data"] |= self.modes(self.data.draw)
+                rows[HELD_OUT] |= self.modes(self.data.draw)
             write_text(path, json.dumps(rows, indent=1))
         return json.loads(path.read_text())
+
+    def verdict(self, numbers: Mapping[str, float]) -> str:
+        """Samples beside those of what needs no training, by the first of the features."""
+        named = [f"frechet_{network.name}" for network in self.evaluation.features]
+        return of_samples(numbers, self.yardsticks(), named[0]) if named else ""
 
     def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
         generated = sets["generator"] if "generator" in sets else model.sample(RANKED, self.seed)
@@ -165,6 +173,18 @@ class ImageSamples(Section):
         table = torch.cat([samples[:, None], found], 1).transpose(0, 1)  # a column for each sample
         title = "top row samples, below each the training images nearest to it"
         return drawing.images({title: viewable(table.flatten(0, 1)).numpy()}, len(samples), width=6.0)
+
+
+def of_samples(numbers: Mapping[str, float], yardsticks: Mapping[str, Mapping[str, float]], name: str) -> str:
+    """The sentence on a Fréchet distance beside the baselines'."""
+    distance, rows = numbers[name], {law: row[name] for law, row in yardsticks.items() if name in row}
+    beside = ", ".join(f"{law} {value:.3g}" for law, value in rows.items())
+    said = f"(Fréchet distance {distance:.3g}, of {beside})"
+    better = [law for law in rows if law != HELD_OUT and not distance < rows[law]]
+    if better:
+        worse = f"worse than the baselines, those of a {' and a '.join(better)}"
+        return f"the generator's samples are {worse} {said}"
+    return f"the generator's samples are better than the baselines {said}"
 
 
 def other_images(shape: tuple[int, ...], n: int) -> dict[str, Float[Tensor, "n C H W"]]:

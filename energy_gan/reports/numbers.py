@@ -4,7 +4,7 @@ The table at the end of a run, its curves, the panels of both trackers, the tabl
 may name as its metric derive from what stands here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 
@@ -76,9 +76,11 @@ LIKELIHOOD = Number(
 )  # fmt: skip
 ENERGY_GAP = Number("energy_gap", "energy gap", None, GAP, unit="nats", needs="energy generator")
 DRIFT = Number("drift", "drift in 20 moves", "low", at_end=True, unit="sd", needs="energy")
+DRIFT_NATS = DRIFT._replace(name="drift_nats", unit="nats")
 DRIFT_200 = Number(
     "drift_200", "drift in 200 moves", "low", "agreement: drift", unit="sd", needs="energy base"
 )
+DRIFT_200_NATS = DRIFT_200._replace(name="drift_200_nats", panel=None, unit="nats")
 
 # ---- what is measured, by section
 
@@ -104,9 +106,11 @@ ASSESSMENT = (
     *(n._replace(at_end=True, needs="energy") for n in (LOG_Z, LIKELIHOOD)),
     Number("likelihood_gain", "gain over a Gaussian", "high", None, True, "nats", "energy"),
     DRIFT,
+    DRIFT_NATS,
     Number("auc_data_generator", "AUC data | generator", "low", None, True, "", "energy generator"),
     Number("auc_data_energy", "AUC data | energy", "low", None, True, "", "energy generator"),
     Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "energy generator"),
+    Number("auc_control", "AUC of two halves of data", None, None, True, "", "energy generator"),
     Number("auc_standard_error", "error of these", None, None, True, "", "energy generator"),
     Number("missing_share", "data without samples", "low", None, True, "", "energy generator"),
     Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "energy weights"),
@@ -162,7 +166,7 @@ RECONSTRUCTION = (  # mean squared errors of pixels
     Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
     Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
 )
-CHAINS = (DRIFT, DRIFT_200)
+CHAINS = (DRIFT, DRIFT_NATS, DRIFT_200, DRIFT_200_NATS)
 ANATOMY = (  # of chains that an energy learns from
     Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
     Number("anatomy_gap_correlation", "its correlation at lag 1", None, None, True, "", "energy chains"),
@@ -180,6 +184,7 @@ OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood_reverse", "likelihood from above", "high", None, True, "nats", "base"),
     Number("log_likelihood_base", "likelihood of the base", "high", None, True, "nats", "base"),
     DRIFT_200,
+    DRIFT_200_NATS,
 )
 
 # ---- what else is said of a run
@@ -232,6 +237,16 @@ def number(name: str) -> Number:
 
 # by name the titles of what figures/curves.png shows
 CURVES = {n.name: n.label for n in NUMBERS.values() if n.panel and not n.at_end and "/" not in n.name}
+
+
+def training_titles(rows: Iterable[Mapping[str, float | int]]) -> dict[str, str]:
+    """By name the titles of what training has logged: declared, or the words of the name."""
+    logged = {name: None for row in rows for name in row if name.startswith("train/")}
+    declared = {n.name: n.title for n in TRACKED}
+    return {
+        name: f"training: {declared.get(name, name.removeprefix('train/').replace('_', ' '))}"
+        for name in logged
+    }
 
 
 # ---- dashboards

@@ -16,7 +16,7 @@ from energy_gan.reports import drawing
 from energy_gan.reports.numbers import POINTS
 from energy_gan.reports.section import Section
 
-MAP_CELLS, KERNEL_MAP_CELLS = 300, 120
+MAP_CELLS, KERNEL_MAP_CELLS = 200, 120
 SHOWN = 10_000
 REFINE = 5  # steps of MALA
 
@@ -88,7 +88,7 @@ class Points(Section):
         """The three laws; where a density is unknown, as for samples, a kernel estimate stands in."""
         maps = {"data": self._data_map}
         if "energy" in model.offers:
-            log_p = -model.energy(self._raster(box)) - self.evaluation.log_normalizer(model.energy)
+            log_p = -model.energy(self._raster(box, MAP_CELLS)) - self.evaluation.log_normalizer(model.energy)
             maps["energy: −E(x) − log Z"] = log_p.view(MAP_CELLS, MAP_CELLS).numpy()
         if generated is not None:
             maps["generator (kernel estimate)"] = self._kernel_map(generated)
@@ -98,7 +98,7 @@ class Points(Section):
     def _data_map(self) -> np.ndarray:
         if self.data.density is None:
             return self._kernel_map(self.data.points)
-        log_p = self.data.density.log_prob(self._raster(self._box()))
+        log_p = self.data.density.log_prob(self._raster(self._box(), MAP_CELLS))
         return log_p.view(MAP_CELLS, MAP_CELLS).numpy()
 
     def _kernel_map(self, points: Tensor) -> np.ndarray:
@@ -106,7 +106,7 @@ class Points(Section):
         return log_p.view(KERNEL_MAP_CELLS, KERNEL_MAP_CELLS).numpy()
 
     @staticmethod
-    def _raster(box: drawing.Box, cells: int = MAP_CELLS) -> Tensor:
+    def _raster(box: drawing.Box, cells: int) -> Tensor:
         """Points row by row, the lowest row first."""
         left, right, bottom, top = box
         y, x = torch.meshgrid(

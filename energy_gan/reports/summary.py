@@ -1,23 +1,24 @@
 """What a run says at its end: its numbers beside the yardsticks, its folder, what to type next."""
 
+from collections.abc import Mapping
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from energy_gan.reports.numbers import REFINED
 from energy_gan.reports.tables import read_metrics, table
 
 NEXT = """\
 folder   {run}
-pictures {run}/figures/*.png
 next     make energy RUN={run} INPUT={input} OUT=energies.csv
          make compare RUNS='{run} …'"""
 FILES = {
     "points": {"input": "points.csv", "out": "samples.csv"},
     "images": {"input": "folder", "out": "samples.png"},
 }
+PICTURES = "pictures {run}/figures/*.png\n"
 NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT={out}"
 
+SHORT = "none: measured in short, of {n:,} samples; for all numbers and pictures make evaluate RUN={run}"
 NOT_INTEGRABLE = (
     "Not integrable by construction (no quadratic term, or unbounded features): log Z and all that rests "
     "on it hold on the grid only."
@@ -32,16 +33,17 @@ def summary(run: Path) -> str:
     laws = {report["name"]: report["metrics"]}
     if refined := _refined(report["metrics"]):
         laws["refined by MALA"] = refined
-    if limit := exact_likelihood(run):
+    if limit := exact_likelihood(run, report):
         laws["exact likelihood"] = limit
     laws |= report["yardsticks"]
     head = f"{report['name']}, seed {report['seed']}, {report['step']} steps, {report['seconds']} s"
     if not report["integrable"]:
         head += "\n" + NOT_INTEGRABLE
-    said = f"verdict  {report['verdict']}"
+    said = f"verdict  {report['verdict'] or SHORT.format(n=report['n_samples'], run=run)}"
     if report["no_log_normalizer"]:
         said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
-    after = NEXT + (NEXT_SAMPLE if "generator" in report["offers"] else "")
+    after = PICTURES if (run / "figures").is_dir() else ""
+    after += NEXT + (NEXT_SAMPLE if "generator" in report["offers"] else "")
     after = after.format(run=run, **FILES[report["kind"]])
     return f"\n{head}\n\n{table(laws)}\n\n{said}\n\n{after}"
 
@@ -51,18 +53,15 @@ def _refined(metrics: dict[str, float]) -> dict[str, float]:
     return {k.removeprefix(REFINED): v for k, v in metrics.items() if k.startswith(REFINED)}
 
 
-def exact_likelihood(run: Path) -> dict[str, float] | None:
+def exact_likelihood(run: Path, report: Mapping[str, Any]) -> dict[str, float] | None:
     """The numbers of the newest exact-likelihood run on the same data, if there is one."""
-    data = _data(run)
-    for other in sorted(run.parent.parent.parent.glob(f"exact_likelihood/{run.parent.name}/*/metrics.json"))[
-        ::-1
-    ]:
-        if other.parent != run and _data(other.parent) == data:
-            return read_metrics(other.parent)["metrics"]
+    others = run.parent.parent.parent.glob(f"exact_likelihood/{run.parent.name}/*/metrics.json")
+    for other in sorted(others, reverse=True):
+        if other.parent != run and _data(found := read_metrics(other.parent)) == _data(report):
+            return found["metrics"]
     return None
 
 
-def _data(run: Path) -> dict:
+def _data(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the data were drawn from: all settings but the seed and the batches."""
-    data = yaml.safe_load((run / "config.yaml").read_text())["data"]
-    return {key: value for key, value in data.items() if key not in ("seed", "batch_size")}
+    return {k: v for k, v in report.get("data", {}).items() if k not in ("seed", "batch_size")}

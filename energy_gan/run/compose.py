@@ -55,6 +55,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     OmegaConf.register_new_resolver(
         "in_plane", lambda here, beyond, shape: here if prod(shape) <= 2 else beyond, replace=True
     )
+    OmegaConf.register_new_resolver("twentieth", _twentieth, replace=True)
     OmegaConf.register_new_resolver("doubling", _doubling, replace=True)
     OmegaConf.register_new_resolver(
         "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
@@ -115,6 +116,11 @@ def _recipe(overrides: Sequence[str]) -> str | None:
 def _doubling(least: int, shape: Sequence[int]) -> list[int]:
     """Widths of layers that each halve an image, down to 4 to 7 pixels: least, 2 least, 4 least, …"""
     return [least * 2**i for i in range(max(1, int(min(shape[1:])).bit_length() - 3))]
+
+
+def _twentieth(most: int, steps: Any) -> int:
+    """Of the steps of a run, and at most so many; what is no number of steps is refused later."""
+    return max(1, min(most, steps // 20)) if isinstance(steps, int) else most
 
 
 def _table_shape(path: str) -> list[int]:

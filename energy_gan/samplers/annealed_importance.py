@@ -104,6 +104,23 @@ def anneal(
     return Annealed(-log_mean if reverse else log_mean, log_weights, x, acceptance)
 
 
+class Fall(NamedTuple):
+    """By how much the mean energy of points has fallen."""
+
+    nats: float
+    deviations: float  # the same in standard deviations of the energy where they started
+
+    @classmethod
+    def between(cls, start: Energies, end: Energies) -> "Fall":
+        spread = start.std(correction=0)  # one point has none
+        spread = spread.clamp(min=1e-6 * float(start.abs().max()) + 1e-12)
+        fall = (start - end).mean()
+        return cls(float(fall), float(fall / spread))
+
+    def __str__(self) -> str:
+        return f"by {abs(self.nats):.1f} nats, {abs(self.deviations):.1f} of its standard deviations"
+
+
 class Normalizer(NamedTuple):
     """log Z, or why there is none."""
 
@@ -112,7 +129,7 @@ class Normalizer(NamedTuple):
     high: float
     ess: float  # of the longer forward pass
     reasons: tuple[str, ...]  # empty where there is an estimate
-    drift: float = 0.0  # of the held-out points, see `drift`
+    drift: Fall = Fall(0.0, 0.0)  # of the held-out points, see `drift`
 
 
 def bracket(
@@ -164,7 +181,7 @@ def bracket(
         differs = float(tilt.std()) > 1e-3
     if differs and float(long.log_weights.std()) < 1e-6:
         reasons.append("the weights do not vary though the energies do")
-    if fall > DRIFTS:
+    if fall.deviations > DRIFTS:
         reasons.append(drifts(fall))
     estimates = [a.log_normalizer for a in (*forward, back)]
     middle = (long.log_normalizer + back.log_normalizer) / 2
@@ -172,18 +189,16 @@ def bracket(
     return Normalizer(found, min(estimates), max(estimates), long.ess, tuple(reasons), fall)
 
 
-def drifts(fall: float) -> str:
+def drifts(fall: Fall) -> str:
     """The sentence for held-out points that do not stay."""
-    return f"20 moves lower the held-out points' energy by {fall:.1f} standard deviations"
+    return f"20 moves lower the held-out points' energy {fall}"
 
 
-def drift(energy: Energy, x: Points, rng: torch.Generator | None = None, n_steps: int = 20) -> float:
-    """By how much moves of MALA lower the mean energy of x, in standard deviations of the energy there.
+def drift(energy: Energy, x: Points, rng: torch.Generator | None = None, n_steps: int = 20) -> Fall:
+    """By how much moves of MALA lower the mean energy of x.
 
     0 on average if x are samples of the energy; large if the energy is deep where no x are.
     """
     start = init(energy, x)
     end = Chains(MALA(), n_steps, step_size=0.01, target=0.7).run(energy, start, rng).state
-    spread = start.energy.std(correction=0)  # one point has none
-    spread = spread.clamp(min=1e-6 * float(start.energy.abs().max()) + 1e-12)
-    return float((start.energy - end.energy).mean() / spread)
+    return Fall.between(start.energy, end.energy)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import Config, compose, split_trust
-from energy_gan.search.file import Sweep, as_overrides, extremes
+from energy_gan.search.file import SHORT, Sweep, as_overrides, extremes
 
 GROUPS = ("data", "method", "network", "trainer", "callbacks", "logger", "experiment")
 
@@ -103,6 +103,22 @@ def check_metric(sweep: Sweep, config: Config, here: bool = True) -> None:
             "early_terminate reads the curves of trials from TensorBoard's files and logger.tensorboard is "
             "null: leave it on, or take early_terminate out"
         )
+
+
+def in_short(sweep: Sweep, config: Config, here: bool = True) -> Sweep:
+    """The same, its trials measured in short: a full measuring takes longer than many of them train.
+
+    Left as it is where the metric comes with a full measuring only, or the command has a word of its own.
+    """
+    name, report = sweep.metric or "", (config.get("callbacks") or {}).get("report")
+    told = any(word.partition("=")[0] == SHORT for word in sweep.overrides)
+    if (
+        told
+        or report is None
+        or (name.startswith("val/") and name not in logged_names(config, name, here).during)
+    ):
+        return sweep
+    return sweep.with_overrides([f"{SHORT}=true"])
 
 
 def logged_names(config: Config, like: str, here: bool = True) -> Logged:

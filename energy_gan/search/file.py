@@ -14,6 +14,7 @@ from energy_gan.run.plain import read_yaml
 
 FOLDERS = (Path("sweeps"), CONF.parent / "sweeps")
 TRAIN, VALUES = "energy_gan.cli.train", "${args_no_hyphens}"
+SHORT = "callbacks.report.short"  # of trials, unless they are told otherwise
 KNOWN = ("${env}", "${interpreter}", "${program}", VALUES)
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 EDGE = 1e-9  # the quantile at which a range ends: at 0 itself W&B's integers begin one too low

@@ -5,43 +5,48 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from energy_gan.reports.drawing import ENERGY, GENERATOR, REFERENCE
 from energy_gan.search.file import Sweep, hyper_parameter, short_names
 from energy_gan.search.trial import Trial, best_first
 
 COLUMNS = 4  # of the panels against one parameter
+LETTERS = 24  # of listed values that stand side by side below a panel
 PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6}  # behind numbers that lines cross
 
 
 def picture(trials: Sequence[Trial], sweep: Sweep) -> Figure:
     """Trials whose metric is no number are left out, and counted in the title.
 
-    Where nothing varies, every parameter being one `value`, there is the metric over trials alone.
+    Where nothing varies, every parameter being one `value`, there is the metric over trials alone; where one
+    parameter does, the metric against it stands beside that.
     """
     good = [trial for trial in trials if trial.good]
     names = [name for name, p in sweep.spec["parameters"].items() if "value" not in p]
     short = short_names(list(sweep.spec["parameters"]))
     label = (sweep.metric or "").removeprefix("val/")
-    rows = math.ceil(len(names) / COLUMNS)
+    columns = max(1, min(COLUMNS, len(names)))
+    rows = math.ceil(len(names) / columns) if len(names) > 1 else 0
     figure = Figure(figsize=(13, 4.4 + 2.9 * rows), layout="constrained")
     logarithmic = _spans_decades([trial.metric for trial in good])
-    if names:
+    if rows:
         above, below = figure.subfigures(2, 1, height_ratios=[4.4, 2.9 * rows])
         left, right = above.subplots(1, 2, width_ratios=[1, 1.7])
         _over_trials(left, good, sweep, label, logarithmic)
         _parallel(right, good, sweep, names, short, label, logarithmic)
-        panels = below.subplots(rows, COLUMNS, squeeze=False).flat
-        for axes, name in zip(panels, [*names, *[None] * COLUMNS], strict=False):
-            if name is None:
-                axes.set_axis_off()
-            else:
-                _against(axes, good, sweep, name, short[name], label, logarithmic)
+        panels = list(below.subplots(rows, columns, squeeze=False).flat)
+        for axes in panels[len(names) :]:
+            axes.set_axis_off()
     else:
-        _over_trials(figure.subplots(), good, sweep, label, logarithmic)
+        first, *panels = figure.subplots(1, 1 + len(names), squeeze=False)[0]
+        _over_trials(first, good, sweep, label, logarithmic)
+    for axes, name in zip(panels, names, strict=False):
+        _against(axes, good, sweep, name, short[name], label, logarithmic)
     omitted = f", {len(trials) - len(good)} without a number left out" if len(good) < len(trials) else ""
     figure.suptitle(f"{sweep.name}: {len(good)} trials{omitted}", fontsize=11)
     return figure
@@ -74,7 +79,18 @@ def _points(axes: Axes, at: Sequence[int | float], trials: Sequence[Trial]) -> N
 def _finish(axes: Axes, logarithmic: bool) -> None:
     if logarithmic:
         axes.set_yscale("log")
+        _plain_ticks(axes.yaxis)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """0.01 instead of 10⁻² on a logarithmic axis, and as many numbers as there is room for."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(
+        LogLocator(subs=(1, 2, 5) if high < 20 * low else (1, 3) if high < 200 * low else (1,))
+    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _against(
@@ -92,12 +108,15 @@ def _against(
         places = [listed.index(value) for value in given]
         jitter = np.random.default_rng(0).uniform(-0.12, 0.12, len(places))
         _points(axes, list(places + jitter), trials)
-        axes.set_xticks(range(len(listed)), [str(value) for value in listed])
+        words = [str(value) for value in listed]
+        leaning = {"rotation": 30, "ha": "right"} if sum(map(len, words)) > LETTERS else {}
+        axes.set_xticks(range(len(listed)), words, fontsize=8, **leaning)
         axes.set_xlim(-0.5, len(listed) - 0.5)
     else:
         _points(axes, given, trials)
         if "log" in parameter.get("distribution", ""):
             axes.set_xscale("log")
+            _plain_ticks(axes.xaxis)
     best = best_first(trials, sweep.maximise)[0]
     axes.axhline(best.metric, color=ENERGY, linewidth=0.8)
     axes.set(xlabel=short, ylabel=label)
@@ -136,7 +155,9 @@ def _parallel(
     axes.set_xlim(-0.1, len(names) - 1 + 0.35)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    axes.figure.colorbar(colours, ax=axes, label=label, pad=0.01)
+    bar = axes.figure.colorbar(colours, ax=axes, label=label, pad=0.01)
+    if logarithmic:
+        _plain_ticks(bar.ax.yaxis)
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.0))
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from energy_gan.errors import InputError
-from energy_gan.search.file import Sweep, as_overrides, short_names
+from energy_gan.search.file import SHORT, Sweep, as_overrides, short_names
 from energy_gan.search.trial import Trial, best_first
 from energy_gan.search.trials import Search
 
@@ -49,7 +49,7 @@ def _cell(value) -> str:
 
 def command_of(sweep: Sweep, values) -> str:
     """`make train …` of one trial, to copy."""
-    words = [*sweep.overrides, *as_overrides(values)]
+    words = [word for word in sweep.overrides if not word.startswith(f"{SHORT}=")] + as_overrides(values)
     given = {word.partition("=")[0]: word.partition("=")[2] for word in words}
     names = "".join(f" {key.upper()}={given.pop(key)}" for key in ("data", "method") if key in given)
     rest = " ".join(f"{key}={value}" for key, value in given.items())

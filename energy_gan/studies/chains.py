@@ -9,9 +9,9 @@ NEGATIVES = "method.negatives"
 STARTS = {"noise": "FromUniform", "data": "FromData"}
 MEMORIES = {
     "none": ("NoMemory", "n=512"),
-    "buffer": ("Buffer", "shape='${data.shape}'", "size=10000", "n=512", "fresh=0.05"),
-    "persistent": ("PersistentChains", "shape='${data.shape}'", "chains=2048", "moved=512"),
-    "weighted": ("WeightedChains", "shape='${data.shape}'", "chains=2048", "moved=512", "least_ess=0.5"),
+    "buffer": ("Buffer", "size=10000", "n=512", "fresh=0.05"),
+    "persistent": ("PersistentChains", "chains=2048", "moved=512"),
+    "weighted": ("WeightedChains", "chains=2048", "moved=512", "least_ess=0.5"),
 }
 PAIRS = [(s, m) for m in MEMORIES for s in STARTS if (s, m) != ("data", "weighted")]  # of unknown density
 
@@ -20,10 +20,11 @@ def _variant(start: str, memory: str) -> list[str]:
     kind, *settings = MEMORIES[memory]
     at, of = f"{NEGATIVES}.start", f"{NEGATIVES}.memory"
     return [
-        "method=convergent", "trainer.max_steps=600", f"~{at}", f"~{of}",
+        "method=convergent", "trainer.max_steps=1000", f"~{at}", f"~{of}",
         f"+{at}._target_=energy_gan.negatives.starts.{STARTS[start]}",
         *([f"+{at}.half_width=2.0"] if start == "noise" else []),
         f"+{of}._target_=energy_gan.negatives.memory.{kind}",
+        *([f"+{of}.shape='${{data.shape}}'"] if memory != "none" else []),
         *(f"+{of}.{setting}" for setting in settings),
     ]  # fmt: skip
 
@@ -54,7 +55,7 @@ class Chains(TwoDimensions):
     head = """\
 # Energies by their own chains: every start with every memory
 
-Made by `make study STUDY=chains`: the energy of `METHOD=convergent`, 600 steps of it, where its 20
+Made by `make study STUDY=chains`: the energy of `METHOD=convergent`, 1,000 steps of it, where its 20
 moves of MALA a step begin at uniform noise or at the data, and with four memories: none, a buffer of
 10,000 of which one in twenty begins anew, 2,048 persistent chains, and these with Jarzynski's weights
 (none at the data, whose density nobody knows). Data without a memory is contrastive divergence, noise

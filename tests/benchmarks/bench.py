@@ -30,6 +30,7 @@ PARTS = {
     "start": "start",
     "memory": "memory",
     "growth": "growth",
+    "muon": "muon",
 }
 FILE = Path("runs/performance.json")
 

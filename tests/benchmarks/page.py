@@ -35,6 +35,9 @@ and from the data's own units. At the start Python's byte code is cached, as it 
 not where `PYTHONDONTWRITEBYTECODE` forbids it: there it takes twice as long. What a step needs of memory are
 the weights, the optimizers' state, the batch, and the gradients and saved tensors of its larger move.
 
+Muon iterates in float32 on a CPU and in bfloat16, as torch's does, on a GPU: few CPUs have instructions for
+the second, and without them it takes 20 times as long. "Without bfloat16" is oneDNN held to AVX2.
+
 On a GPU there are `trainer=gpu trainer.precision=bf16-mixed`, `channels_last=true`,
 `float32_matmul_precision=high` (TF32) and `compile=true` (`torch.compile`; players that take turns make it
 compile nothing anew). Their steps are tested against the plain ones on a CPU, where they gain nothing; on a

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -111,7 +110,7 @@ def test_acceptance_rates_and_gradient_norms_are_of_the_run(chains_run):
     assert names["train/gradient_energy"] == names["train/energy_gap"] == [0, 5]
     assert all(0 < e.value < 1e4 for e in events.Scalars("train/gradient_energy"))
     history = json.loads((chains_run / "metrics.json").read_text())["history"]
-    assert not any("acceptance" in name or "gradient" in name for row in history for name in row)
+    assert not any("acceptance" in name or "/gradient" in name for row in history for name in row)
 
 
 def test_histograms_count_every_value_between_the_same_edges():
@@ -157,12 +156,8 @@ def test_run_folder_config_checkpoint_and_tracker_name_each_other(finished_run):
     )
 
 
-def test_a_resumed_run_is_the_same_run_and_repeats_no_step(open_door, finished_run):
-    shutil.copytree(finished_run, "run")
-    run = Path("run")
-    whole = tensorboard(run)[1]
-    (run / "checkpoints/step_000000020.ckpt").unlink()  # it had logged up to 20 when it was killed at 10
-    assert open_door("resume", "run")[0] == 0
+def test_a_resumed_run_is_the_same_run_and_repeats_no_step(finished_run, resumed_run):
+    run, whole = resumed_run[0], tensorboard(finished_run)[1]
     resumed = tensorboard(run)[1]
     for name, steps in whole.items():
         again = [10] if "/" not in name or name.startswith("energy/") else []  # pictures come again

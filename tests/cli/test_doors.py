@@ -10,13 +10,28 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import QUICK
+from conftest import QUICK, written_table
 
 import energy_gan
 from energy_gan.generators.base import Generator
 from energy_gan.generators.priors import NormalPrior
+from energy_gan.run.compose import compose
+from energy_gan.run.run import Run
 
+ALONE = ["logger.wandb=null", "logger.tensorboard=null"]  # no trackers
 FEW = ["data.n_points=500", "data.n_held_out=500"]
+
+
+@pytest.fixture(scope="module")
+def run_on_a_table(tmp_path_factory):
+    """A short run on the numbers of `table`, whose file is gone: a run does not need it any more."""
+    home = tmp_path_factory.mktemp("table")
+    path, _ = written_table(home / "points.csv")
+    run = Run(compose(["data=points", f"data.path='{path}'", f"run_dir='{home / 'run'}'", *QUICK, *ALONE]))
+    run.create()
+    run.fit()
+    path.unlink()
+    return home / "run"
 
 
 def test_training_leaves_a_whole_run_behind(open_door):
@@ -46,7 +61,8 @@ def test_training_leaves_a_whole_run_behind(open_door):
 
 
 def test_an_energy_without_a_quadratic_term_is_labelled(open_door):
-    few = ["data=eight_gaussians", "data.density.std=0.2", "method.energy.quadratic=null", *FEW, *QUICK]
+    few = ["data=eight_gaussians", "data.density.std=0.2", "method.energy.quadratic=null"]
+    few += [*FEW, *QUICK, *ALONE, "trainer.max_steps=2"]
     assert "Not integrable by construction" in open_door("train", *few, "run_dir=run")[1]
     assert json.loads(Path("run/metrics.json").read_text())["integrable"] is False
 
@@ -71,18 +87,15 @@ def test_the_trackers_see_one_x_axis(finished_run):
     assert [e.step for e in events.Images("samples")] == [20]
 
 
-def test_a_table_is_learned_and_sampled_in_its_own_units(open_door, table):
-    path, x = table
-    status, _, _ = open_door("train", "data=points", f"data.path={path}", "run_dir=run", *QUICK)
-    assert status == 0
-    assert (Path("run/figures/marginals.png")).is_file()
-    path.unlink()  # a run does not need the table any more
-    assert open_door("sample", "run", "--n", 300, "--out", "samples.csv")[0] == 0
+def test_a_table_is_learned_and_sampled_in_its_own_units(open_door, run_on_a_table, table):
+    x, run = table[1], run_on_a_table
+    assert (run / "figures/marginals.png").is_file()
+    assert open_door("sample", run, "--n", 300, "--out", "samples.csv")[0] == 0
     samples = pd.read_csv("samples.csv")
     assert list(samples.columns) == ["length", "width", "weight"]
     assert len(samples) == 300
     assert (np.abs(samples.mean() - x.mean(0)) < 3 * x.std(0)).all()
-    assert open_door("energy", "run", "--input", "samples.csv", "--out", "energies.npy")[0] == 0
+    assert open_door("energy", run, "--input", "samples.csv", "--out", "energies.npy")[0] == 0
     assert np.load("energies.npy").shape == (300, 1)
 
 
@@ -100,19 +113,20 @@ def test_energies_are_of_the_data_s_own_units(finished_run, table):
     torch.testing.assert_close(difference, model.energy(x[50:100]) - model.energy(x[:50]))
 
 
-def test_a_cut_run_goes_on(open_door, finished_run):
+def test_a_finished_run_has_nothing_left_to_do(open_door, finished_run):
     shutil.copytree(finished_run, "run")
     status, _, errors = open_door("resume", "run")
     assert status == 2
     assert "is at step 20 of 20, nothing is left to do" in errors
-    Path("run/checkpoints/step_000000020.ckpt").unlink()
-    status, output, _ = open_door("resume", "run")
-    assert status == 0
-    assert "resumed from step 10" in output
+
+
+def test_a_cut_run_goes_on(finished_run, resumed_run):
+    run, said = resumed_run
+    assert "resumed from step 10" in said
     whole = torch.load(finished_run / "checkpoints/step_000000020.ckpt", weights_only=True)["state_dict"]
-    resumed = torch.load("run/checkpoints/step_000000020.ckpt", weights_only=True)["state_dict"]
+    resumed = torch.load(run / "checkpoints/step_000000020.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert json.loads(Path("run/metrics.json").read_text())["metrics"] == pytest.approx(
+    assert json.loads((run / "metrics.json").read_text())["metrics"] == pytest.approx(
         json.loads((finished_run / "metrics.json").read_text())["metrics"]
     )
 
@@ -145,7 +159,7 @@ def test_averaged_weights_leave_training_alone_and_survive_a_cut(open_door, fini
 def test_averaged_weights_are_kept_as_they_are_measured(open_door):
     """What is loaded is calibrated: to measure its batch norm anew changes nothing."""
     average = "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.9}"
-    few = ["data=eight_gaussians", "method=kim_bengio", "data.density.std=0.2", *FEW, *QUICK, average]
+    few = ["data=eight_gaussians", "method=kim_bengio", "data.density.std=0.2", *FEW, *QUICK, *ALONE, average]
     assert open_door("train", *few, "run_dir=run")[0] == 0
     for step in (10, 20):
         method = energy_gan.load(f"run/checkpoints/step_{step:09d}.ckpt").method
@@ -161,7 +175,9 @@ def test_averaged_weights_are_kept_as_they_are_measured(open_door):
 
 def test_a_run_can_be_longer_than_planned(open_door, finished_run):
     shutil.copytree(finished_run, "run")
-    assert open_door("resume", "run", "trainer.max_steps=30")[0] == 0
+    status, output, _ = open_door("resume", "run", "trainer.max_steps=30")
+    assert status == 0
+    assert "resumed from step 20" in output
     assert [row["step"] for row in json.loads(Path("run/metrics.json").read_text())["history"]] == [
         10,
         20,
@@ -234,7 +250,8 @@ def test_fitting_in_a_notebook_with_one_s_own_networks(table):
     model = energy_gan.fit(table[1], **parts, **settings)
     assert model.sample(9).shape == (9, 3)
     assert not Path("runs").exists()
-    energy_gan.fit(table[1], **parts, **settings, run_dir="own")
+    few = [*settings["overrides"], *ALONE, "callbacks.report.n_samples=1000"]
+    energy_gan.fit(table[1], **parts, **(settings | {"overrides": few}), run_dir="own")
     with pytest.raises(energy_gan.InputError, match="it was trained with parts of your own"):
         energy_gan.load("own")
     with pytest.raises(energy_gan.InputError, match="run_dir=own exists already and nothing is overwritten"):
@@ -252,23 +269,26 @@ def test_fitting_in_a_notebook_with_one_s_own_networks(table):
         energy_gan.fit(np.zeros(3))
 
 
-def test_columns_are_found_by_their_names(open_door, table):
+def test_columns_are_found_by_their_names(open_door, run_on_a_table, table):
     path, _ = table
-    assert open_door("train", "data=points", f"data.path={path}", "run_dir=run", *QUICK)[0] == 0
     frame = pd.read_csv(path)
     frame[["weight", "length", "width"]].to_csv("turned.csv", index=False)
     frame.rename(columns={"weight": "mass"}).to_csv("other.csv", index=False)
     for given in (path, "turned.csv"):
-        assert open_door("energy", "run", "--input", given, "--out", f"{Path(given).stem}.npy")[0] == 0
+        assert (
+            open_door("energy", run_on_a_table, "--input", given, "--out", f"{Path(given).stem}.npy")[0] == 0
+        )
     np.testing.assert_allclose(np.load(f"{path.stem}.npy"), np.load("turned.npy"), rtol=1e-5)
-    status, _, errors = open_door("energy", "run", "--input", "other.csv", "--out", "energies.csv")
+    status, _, errors = open_door("energy", run_on_a_table, "--input", "other.csv", "--out", "energies.csv")
     assert status == 2
     assert "other.csv has the columns length, width, mass, the run was trained on length, width" in errors
 
 
 def test_a_small_table_is_trained_and_measured(open_door):
     np.save("few.npy", np.random.default_rng(0).normal(size=(30, 2)))
-    status, out, errors = open_door("train", "data=points", "data.path=few.npy", "run_dir=run", *QUICK)
+    status, out, errors = open_door(
+        "train", "data=points", "data.path=few.npy", "run_dir=run", *QUICK, *ALONE
+    )
     assert status == 0, errors
     assert "no verdict: there are no samples of the energy, or fewer than 50 held-out points" in out
 

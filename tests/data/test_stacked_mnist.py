@@ -299,6 +299,7 @@ def test_a_run_counts_modes_beside_those_of_the_data(files, monkeypatch, open_do
         "method.energy.features.channels=[2,4]", "method.generator.channels=[4,2]", "method.energy.experts=4",
     ]  # fmt: skip
     given = ["data=stacked_mnist", "method=critic", "run_dir=run", *QUICK, *small]
+    given += ["logger.wandb=null", "logger.tensorboard=null"]
     status, _, errors = open_door("train", *given)
     assert status == 0, errors
     report = json.loads(Path("run/metrics.json").read_text())

@@ -156,3 +156,21 @@ def test_score_is_the_gradient_of_the_log_density():
 def test_impossible_values_are_refused_at_construction(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        lambda: MLPFeatures([1, 8, 8], hidden=[16, 8], input_gain=9.0, spectral_norm=True),
+        lambda: ConvFeatures([1, 8, 8], channels=[4], kernel=3, weight_std=None, spectral_norm=True),
+    ],
+)
+def test_spectral_norm_keeps_the_layers_slopes_at_one(features):
+    torch.manual_seed(0)
+    network = features()
+    for _ in range(200):
+        network(torch.randn(2, 1, 8, 8))
+    for layer in network.eval():
+        if hasattr(layer, "weight"):
+            norm = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+            assert norm.item() == pytest.approx(1.0, abs=1e-3)

@@ -16,6 +16,7 @@ from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
 ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
+ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 WITH_INFERENCE = {"short_run"}
 WALKS = {"short_run"}  # their generator is a walk down the energy, without weights of its own
 ON_IMAGES = {"critic", "gan"}  # recipes for images only

@@ -336,8 +336,15 @@ def steps(method, n=4):
     return method.state_dict()
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("penalty", [None, zero_centred_penalty])
+@pytest.mark.parametrize(
+    ("pair", "penalty"),
+    [
+        ("points", None),
+        ("points", zero_centred_penalty),
+        pytest.param("images", None, marks=pytest.mark.slow),
+        ("images", zero_centred_penalty),
+    ],
+)
 @pytest.mark.usefixtures("doubles")
 def test_compiled_networks_take_the_same_steps_and_are_compiled_once(pair, penalty):
     torch._dynamo.reset()

@@ -15,6 +15,7 @@ from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.methods.maximum_likelihood import MaximumLikelihood
 from energy_gan.methods.players import Step
+from energy_gan.metrics import likelihood
 from energy_gan.metrics.likelihood import likelihood_yardsticks, log_likelihood
 from energy_gan.model import Model
 from energy_gan.negatives.base_samples import BaseNegatives
@@ -22,6 +23,7 @@ from energy_gan.numerics.ppca import PPCAMixture
 from energy_gan.objectives import noise_contrast
 from energy_gan.optim.learns import Learns
 from energy_gan.reports.chains import Drift
+from energy_gan.reports.images import ImageEnergies
 from energy_gan.reports.section import Settings
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
@@ -181,8 +183,9 @@ def test_refined_samples_lose_the_noise_that_they_were_given():
     assert float(refined.var()) == pytest.approx(s**4 / (s**2 + noise**2), rel=0.05)
 
 
-def test_the_likelihood_of_a_tilted_base_is_the_known_one():
+def test_the_likelihood_of_a_tilted_base_is_the_known_one(monkeypatch):
     """N(b, I) in 20 dimensions."""
+    monkeypatch.setattr(likelihood, "N_TEMPERATURES", 40)
     tilt, dim = 0.4, 20
     held_out = torch.randn(2000, dim, generator=rng(1)) + tilt
     energy = tilted(dim, tilt)
@@ -221,17 +224,32 @@ def test_a_report_draws_the_chains_of_a_density_and_of_no_other_energy():
     with torch.no_grad():
         energy.experts.weight.zero_()
         energy.linear.zero_()
+    method.shift.copy_(data.shift), method.scale.copy_(data.scale)
     model = Model(method.eval())
     numbers = section.measure(model, None, False, {})
     assert section.along["held-out images"].shape == (32, 201)
     assert "drift" in section.figures(model, {})
     assert abs(numbers["drift_200"]) < 1
+    energies = torch.from_numpy(section.along["held-out images"].numpy())
+    assert numbers["drift_200_nats"] == pytest.approx(
+        float((energies[:, 0] - energies[:, -1]).mean()), rel=1e-5
+    )
+
+    seen = ImageEnergies(Settings(100, 100, "features", 0))  # of images with noise, as the energy is
+    seen.prepare(data)
+    images = data.pixels(data.held_out)
+    noise = data.standardise(model.noisy(images)) - data.standardise(images)
+    assert float(noise.std()) == pytest.approx(0.2, rel=0.02)
+    noisy = float(model.energy(model.noisy(images)).mean())
+    assert seen.measure(model, None, False, {})["energy_held_out"] == pytest.approx(noisy)
+    assert noisy > float(model.energy(images).mean()) + 1
     energy.quadratic = None
     section.prepare(data)
     assert section.measure(model, None, False, {}) == section.figures(model, {}) == {}
 
 
-def test_an_energy_with_a_basin_where_no_data_are_has_no_likelihood():
+def test_an_energy_with_a_basin_where_no_data_are_has_no_likelihood(monkeypatch):
+    monkeypatch.setattr(likelihood, "N_TEMPERATURES", 40)
     base = tilted(10).quadratic
 
     def energy(x):

@@ -15,10 +15,13 @@ from energy_gan.generators.dcgan import ConvGenerator
 from energy_gan.generators.priors import NormalPrior, UniformPrior
 from energy_gan.methods.energy_gan import EnergyGAN
 from energy_gan.methods.players import Draws, Step
+from energy_gan.metrics.images import HELD_OUT
 from energy_gan.model import Model
 from energy_gan.objectives import classifier, non_saturating, zero_centred_penalty
 from energy_gan.optim.learns import Learns
 from energy_gan.reports.drawing import curves, tile
+from energy_gan.reports.images import of_samples
+from energy_gan.reports.numbers import training_titles
 from energy_gan.run.build import build, check
 from energy_gan.run.compose import compose
 
@@ -178,6 +181,31 @@ def test_tiles_lie_row_by_row():
     assert tiled[3, 3, 1] == np.float32(4 / 5)
     assert (tiled[2] == 1).all()
     assert (tiled[3:, 6:] == 1).all()
+
+
+def test_the_verdict_on_samples_names_the_baselines_that_they_do_not_reach():
+    rows = {HELD_OUT: 0.9, "pixel Gaussian": 63.0, "mixture of PPCA": 40.0}
+    rows = {name: {"frechet_lenet": value} for name, value in rows.items()}
+    said = "(Fréchet distance {}, of held-out data 0.9, pixel Gaussian 63, mixture of PPCA 40)"
+    for distance, verdict in (
+        (217.0, "worse than the baselines, those of a pixel Gaussian and a mixture of PPCA"),
+        (50.0, "worse than the baselines, those of a mixture of PPCA"),
+        (math.nan, "worse than the baselines, those of a pixel Gaussian and a mixture of PPCA"),
+        (29.6, "better than the baselines"),
+    ):
+        found = of_samples({"frechet_lenet": distance}, rows, "frechet_lenet")
+        assert found == f"the generator's samples are {verdict} {said.format(f'{distance:.3g}')}"
+
+
+def test_a_number_that_was_measured_once_stands_beside_its_dot_and_training_has_its_curves():
+    rows = [{"step": step, "train/penalty": 1.0, "train/energy_positive": 2.0} for step in (0, 10)]
+    rows.append({"step": 20, "sliced_w2": 0.25})
+    titles = {"sliced_w2": "sliced W2"} | training_titles(rows)
+    once, penalty, energy = (axes for axes in curves({"run": rows}, titles).axes if axes.get_visible())
+    assert [text.get_text().strip() for text in once.texts] == ["0.25"]
+    assert not penalty.texts
+    assert (penalty.get_title(), energy.get_title()) == ("training: penalty", "training: energy of data")
+    assert once.get_xlim()[0] == 0
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 7, 8])

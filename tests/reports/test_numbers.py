@@ -2,12 +2,13 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
 import torch
 from conftest import QUICK
 
-from energy_gan.metrics import inception, likelihood
+from energy_gan.metrics import assessment, inception, likelihood
 from energy_gan.reports.numbers import CURVES, NUMBERS, PANELS, REFINED, number, refined
 from energy_gan.reports.summary import summary
 from energy_gan.reports.tables import WIDTH, table
@@ -56,6 +57,7 @@ def measured(request, tmp_path_factory):
         patch.setattr(torch.hub, "get_dir", lambda: str(home / "hub"))
         patch.setattr(likelihood, "N_TEMPERATURES", 5)  # what the numbers are does not matter
         patch.setattr(likelihood, "N_MOVES", 5)
+        patch.setattr(assessment, "bracket", partial(assessment.bracket, n_temperatures=5))
         config = compose(given)
         run = Run(config)
         run.create()
@@ -83,6 +85,21 @@ def test_the_table_fits_a_terminal_and_shows_every_number(measured):
     for name in report["metrics"]:
         assert sum(number(name.removeprefix(REFINED)).label in line for line in lines) >= 1, name
     assert ("make sample" in shown) == ("generator" in report["offers"])
+
+
+def test_a_run_measured_in_short_has_the_numbers_of_its_way_and_says_so(tmp_path):
+    folder = tmp_path / "run"
+    given = [*QUICK, *POINTS, "method=kim_bengio", "trainer.max_steps=2", "callbacks.report.every_n_steps=1"]
+    given += ["logger.wandb=null", "logger.tensorboard=null", "callbacks.report.short=true"]
+    run = Run(compose([*given, f"run_dir='{folder}'"]))
+    run.create()
+    run.fit()
+    report = json.loads((folder / "metrics.json").read_text())
+    first, last = report["history"]
+    assert first.keys() == last.keys()
+    assert (report["verdict"], report["n_samples"], report["yardsticks"]) == (None, 1000, {})
+    assert not (folder / "figures").exists()
+    assert "none: measured in short, of 1,000 samples" in summary(folder)
 
 
 def test_a_table_of_everything_fits_a_terminal_however_the_laws_are_called():

@@ -27,7 +27,16 @@ PAIRS = [*product(DATA, METHODS), ("points", "kim_bengio"), ("digits", "kim_beng
 PAIRS.remove(("mixture", "exact_likelihood"))  # its grid is one of the plane
 
 
-@pytest.mark.parametrize(("data", "method"), PAIRS)
+def quick(data, method):
+    """Whether a pair has something of its own: a recipe, a set's first method, a method's plane or space."""
+    recipe = (CONF / f"experiment/{method}/{data}.yaml").is_file()
+    return recipe or data in ("four_spin", "mixture", "points", "digits") or method == "kim_bengio"
+
+
+@pytest.mark.parametrize(
+    ("data", "method"),
+    [pytest.param(*pair, marks=() if quick(*pair) else pytest.mark.slow) for pair in PAIRS],
+)
 def test_every_method_builds_on_every_data_set(data, method, table):
     given = [f"data={data}", f"method={method}", "run_dir=run"]
     run = Run(compose([*given, f"data.path={table[0]}"] if data == "points" else given))
@@ -217,3 +226,8 @@ class MyEnergy(torch.nn.Linear):
 def test_help_does_not_wait_for_torch():
     code = "import sys; import energy_gan.cli.train, energy_gan.run.compose; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(("steps", "every"), [(6000, 50), (1000, 50), (60, 3), (20, 1), (3, 1)])
+def test_a_short_run_logs_more_often(steps, every):
+    assert compose([f"trainer.max_steps={steps}"])["trainer"]["log_every_n_steps"] == every

@@ -11,6 +11,7 @@ from energy_gan.run.quick_start import quick_start
 @pytest.fixture
 def fresh(monkeypatch):
     """As if torch had not been imported yet."""
+    gc.unfreeze()  # what was frozen before the first test
     monkeypatch.delitem(sys.modules, "torch")
     yield
     gc.unfreeze()

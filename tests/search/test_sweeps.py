@@ -20,10 +20,11 @@ import yaml
 
 from energy_gan.errors import InputError
 from energy_gan.reports import images
+from energy_gan.run.compose import compose
 from energy_gan.search import agent
 from energy_gan.search import check as sweep_check
 from energy_gan.search import file as sweep_file
-from energy_gan.search.check import check_all, check_experiment
+from energy_gan.search.check import check_all, check_experiment, in_short
 from energy_gan.search.file import extremes, names, read, short_names
 from energy_gan.search.picture import picture
 from energy_gan.search.results import command_of
@@ -200,6 +201,25 @@ def test_only_measurements_in_tensorboards_files_can_end_a_trial_early_here():
     check_all(read(written()).with_overrides(without))
 
 
+@pytest.mark.parametrize(
+    ("metric", "told", "short"),
+    [
+        ("val/sliced_w2", [], True),
+        ("train/energy_gap", [], True),
+        ("val/sliced_w2", ["callbacks.report.short=false"], False),
+        ("val/auc_data_energy", [], False),  # comes with a full measuring only
+        ("val/sliced_w2", ["callbacks.report=null"], False),
+    ],
+)
+def test_trials_are_measured_in_short_where_that_tells_their_metric(metric, told, short):
+    overrides = [word for word in TRIAL if not (told and word.startswith("callbacks.report."))] + told
+    sweep = read(written(metric={"name": metric, "goal": "minimize"}, overrides=overrides))
+    found = in_short(sweep, compose([*overrides, "run_dir=run"]))
+    assert ("callbacks.report.short=true" in found.command("python", {})) == short
+    assert "short=true" not in command_of(found, {"method.energy.experts": 4})
+    assert found.spec | {"command": 0} == sweep.spec | {"command": 0}
+
+
 def test_what_training_logs_can_be_searched_by():
     sweep = read(written(metric={"name": "train/entropy", "goal": "maximize"}))
     assert sweep.maximise
@@ -256,6 +276,7 @@ def test_a_search_ends_with_a_table_a_command_and_a_picture(open_door):
         )
         assert config["method"]["energy"]["experts"] == trial["values"]["method.energy.experts"]
         assert trial["metric"] == report["metrics"]["sliced_w2"]
+        assert (report["verdict"], report["n_samples"]) == (None, 1000), "a trial is measured in short"
         assert (trial["state"], trial["step"], len(trial["history"])) == ("finished", 20, 2)
     best = min(trials, key=lambda trial: trial["metric"])
     rows = re.findall(r"^ *(\d{3}) ", output, re.M)
@@ -332,6 +353,14 @@ def test_a_search_in_which_nothing_varies_has_a_picture_of_its_trials(tmp_path):
     (axes,) = drawn.axes
     assert axes.get_xlabel() == "trial"
     drawn.savefig(tmp_path / "sweep.png")
+
+
+def test_a_search_over_one_parameter_has_the_metric_against_it_and_no_empty_panel(tmp_path):
+    one = {"method.energy.experts": {"values": [4, 8, 16]}}
+    search = found(tmp_path / "here", [1.0, 2.0, 0.5], method="random", parameters=one)
+    panels = picture(search.trials, search.sweep).axes
+    assert [axes.get_xlabel() for axes in panels] == ["trial", "experts"]
+    assert all(axes.has_data() for axes in panels)
 
 
 STUB = '''
