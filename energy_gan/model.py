@@ -112,7 +112,7 @@ class Model:
         Raises:
             InputError: x has another shape than the points trained on.
         """
-        x = self._known(x)
+        x = self._checked(x)
         log_scale = self.method.scale.log().sum()
         with evaluating(self.learned.energy) as energy:
             if x.requires_grad:
@@ -121,15 +121,6 @@ class Model:
                 return _in_batches(
                     lambda part: energy(self._standardised(part)) + log_scale, x, self.method.shift.device
                 ).cpu()
-
-    def _known(self, x: Array) -> Tensor:
-        x = torch.as_tensor(x)
-        if x.shape[1:] != self.method.shape:
-            raise InputError(
-                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
-                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
-            )
-        return x
 
     def noisy(self, x: Tensor, seed: int = 0) -> Tensor:
         """x with the noise that points have in the energy's training, which E is about; x if none."""
@@ -145,6 +136,20 @@ class Model:
     def relative_log_prob(self, x: Array, y: Array) -> Float[Tensor, "B"]:
         """log p(x) / p(y) = E(y) − E(x), for each pair of rows: what an energy is for."""
         return self.energy(y) - self.energy(x)
+
+    def classify(self, x: Array) -> Float[Tensor, "B K"]:
+        """p(y | x), the probability of each class. Images as in `energy`.
+
+        Raises:
+            InputError: the method learned no classes, or x has another shape than the points trained on.
+        """
+        if self.learned.classes is None:
+            raise InputError("this run has learned no classes: train METHOD=jem on a labelled set")
+        x = self._checked(x)
+        with evaluating(self.learned.classes) as classes, torch.inference_mode():
+            return _in_batches(
+                lambda part: classes(self._standardised(part)).softmax(1), x, self.method.shift.device
+            ).cpu()
 
     def sample(self, n: int, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator; the same seed gives the same samples.
@@ -257,7 +262,7 @@ class Model:
             raise InputError("this run's inference finds no latents that leave the prior: leave out --free")
         parts = []
         with evaluating(self.learned.generator) as generator:
-            for part in self._known(x).split(BATCH if self.kind == "points" else CHAINS):
+            for part in self._checked(x).split(BATCH if self.kind == "points" else CHAINS):
                 latent = inference(generator, self._standardised(part)).latent
                 parts.append(Reconstruction(generator(latent), latent, generator.as_points(latent)))
         made, latent, start = ([v for v in values if v is not None] for values in zip(*parts, strict=True))
@@ -288,6 +293,16 @@ class Model:
         log_scale = self.method.scale.log().sum()
         x = self._in_own_units(found.samples)
         return x, (found.log_weights + log_scale).cpu()
+
+    def _checked(self, x: Array) -> Real[Tensor, "B *S"]:
+        """The points as a tensor, if they have the shape of those trained on."""
+        x = torch.as_tensor(x)
+        if x.shape[1:] != self.method.shape:
+            raise InputError(
+                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
+                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
+            )
+        return x
 
     def _check_sampling(self, n: int, refine: int) -> None:
         if not self.has_generator:

@@ -9,6 +9,7 @@ from energy_gan.model import Model
 from energy_gan.reports import images
 from energy_gan.reports.anatomy import Convergence
 from energy_gan.reports.chains import Drift
+from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
@@ -20,7 +21,7 @@ from energy_gan.reports.section import Section, Settings
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
-    Convergence,
+    *(Convergence, Classes),
 )
 
 

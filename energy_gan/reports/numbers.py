@@ -63,6 +63,7 @@ def refined(numbers: Iterable[Number], needs: str) -> tuple[Number, ...]:
 KL, TV = "agreement: KL to the energy", "agreement: total variation"
 COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
 FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
+TOLD = "classes: AUROC of the energy"
 STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
@@ -186,6 +187,13 @@ OF_LIKELIHOOD = (  # of images with noise
     DRIFT_200,
     DRIFT_200_NATS,
 )
+CLASSES = (  # of held-out points with labels
+    Number("accuracy", "accuracy", "high", "classes: accuracy"),
+    Number("calibration_error", "calibration error", "low", "classes: calibration error"),
+    Number("cross_entropy", "cross-entropy", "low", "classes: cross-entropy", unit="nats"),
+    Number("auroc_noise", "AUROC, noise", "high", TOLD, needs="images energy"),
+    Number("auroc_scaled", "AUROC, half contrast", "high", TOLD, needs="images energy"),
+)
 
 # ---- what else is said of a run
 
@@ -220,6 +228,7 @@ for _n in (
     *CHAINS,
     *ANATOMY,
     *OF_LIKELIHOOD,
+    *CLASSES,
     *MOVED,
     *TRACKED,
 ):
@@ -263,7 +272,8 @@ class Panel(NamedTuple):
 
 def _curves() -> Iterator[Panel]:
     """Samples first, and of these the distance that the field goes by."""
-    sections, panels = ("samples", "agreement", "training"), {n.panel for n in NUMBERS.values() if n.panel}
+    sections = ("samples", "agreement", "classes", "training")
+    panels = {n.panel for n in NUMBERS.values() if n.panel}
     for panel in sorted(panels, key=lambda p: (sections.index(p.split(": ")[0]), p != FRECHET, p)):
         names = tuple(n.tag for n in NUMBERS.values() if n.panel == panel)
         yield Panel(*panel.split(": "), names)

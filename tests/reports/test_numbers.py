@@ -33,6 +33,7 @@ RUNS = {
     ],
     "digits with noise": [*DIGITS, "method=tilted"],
     "digits without a generator": [*DIGITS, "method=tilted_energy"],
+    "digits with classes": [*DIGITS, "method=jem"],
 }  # fmt: skip
 GUARDED = {"log_normalizer", "held_out_log_likelihood", "likelihood_gain", "log_likelihood"}  # may not hold
 
