@@ -2,10 +2,11 @@
 
     the energy   descends   E[E(x⁺)] − E[E(x⁻)],    whose gradient is that of −log p(x⁺)          (Eq. 6, 7)
 
-There is no generator. Where x⁻ comes from makes the method: the cells of a grid with their areas (exact, in
-the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy that is
-normalised by construction, nowhere. Where chains' own dependence on the weights is to count, their last step
-is seen by `through_last_step`.
+There is no generator beside it. Where x⁻ comes from makes the method: the cells of a grid with their areas
+(exact, in the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy
+that is normalised by construction, nowhere. Chains that begin at noise in every step are a generator
+themselves, whose weights are the energy's: a short run. Where chains' own dependence on the weights is to
+count, their last step is seen by `through_last_step`.
 
 Where the energy is made of the logits f of classes, log p(x, y) = log p(x) + log p(y | x) is learned by
 
@@ -23,6 +24,7 @@ import torch
 from torch import nn
 
 from energy_gan.energies.base import stated
+from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Learned, Method
 from energy_gan.methods.fit_together import check_classes, check_energy, check_labels
 from energy_gan.methods.phases import Objective, Penalty, phases
@@ -47,6 +49,7 @@ class MaximumLikelihood(Method):
         penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
         through_last_step: what the chains' dependence on the weights adds to the loss; None leaves it out.
         data_noise: σ of the noise that the data get: the density is one of x + σ ε. Not negative.
+        inference: x -> z for the generator that the negatives are, where they are one: a short run.
         cross_entropy: the weight of that of the labelled points, at least 0. Above 0 the energy must have
             classes and the data labels.
         seed: with the step, it fixes every random number of training.
@@ -62,19 +65,25 @@ class MaximumLikelihood(Method):
         penalty: Penalty | None = None,
         through_last_step: ThroughLastStep | None = None,
         data_noise: float = 0.0,
+        inference: Inference | None = None,
         cross_entropy: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
         self.energy, self.negatives, self.data_noise = energy, negatives, data_noise
         self.objective, self.penalty, self.cross_entropy = objective, penalty, cross_entropy
-        self.through_last_step = through_last_step
+        self.through_last_step, self.inference = through_last_step, inference
         self.second_derivatives = penalty is not None or through_last_step is not None
         self.last_negatives: Negatives | None = None  # for those who watch
         found = check_energy(self)
         if through_last_step is not None:
             through_last_step.check(found, negatives)
         check_classes(self)
+        if inference is not None and self.learned.generator is None:
+            raise ValueError(
+                "inference must be null where there is no generator whose latents it could find: it takes "
+                "negatives that begin at noise in every step, negatives.memory NoMemory"
+            )
         self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
 
     def on_fit_start(self) -> None:
@@ -111,6 +120,8 @@ class MaximumLikelihood(Method):
     def learned(self) -> Learned:
         return Learned(
             energy=self.energy,
+            generator=self.negatives.generator(self.energy, self.shape),
+            inference=self.inference,
             classes=stated(self.energy, "classes"),
             noise=self.data_noise,
             walked=self.negatives.walked,

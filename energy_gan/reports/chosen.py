@@ -12,13 +12,15 @@ from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
 from energy_gan.reports.images import ImageEnergies, ImageSamples
+from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
+from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
-    *(Points, Assessment, ImageSamples, ImageEnergies, Drift, Likelihood),
+    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
     *(Convergence, Classes),
 )
 
@@ -31,6 +33,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
         base                      its energy has one
+        free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
         chains                    its energy learned by chains of its own
         weights                   its generator's density is known, so that samples have weights
@@ -44,6 +47,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"plane" if data.shape == (2,) else "space"}
     if "energy" in has and stated(model.learned.energy, "base") is not None:
         has |= {"base"}
+    if "inference" in has and model.learned.inference.free() is not None:
+        has |= {"free"}
     if model.data_noise:
         has |= {"noise"}
     if "energy" in has and model.learned.walked is not None:

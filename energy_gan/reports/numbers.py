@@ -158,6 +158,15 @@ IMAGES = (
     *(n._replace(name=n.name + DURING, title=f"{n.title}, during", at_end=False) for n in OF_MODES),
     *refined(OF_IMAGES, "energy noise"),
 )
+INTERPOLATION = (  # of the images between the ends of paths
+    Number("interpolation_confident", "sure between samples", "high", None, True, "", "labels"),
+    Number("cross_fade_confident", "sure, of their pixels mixed", None, None, True, "", "labels"),
+)
+RECONSTRUCTION = (  # mean squared errors of pixels
+    Number("reconstruction_mse", "reconstruction", "low", at_end=True),
+    Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
+    Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
+)
 CHAINS = (DRIFT, DRIFT_NATS, DRIFT_200, DRIFT_200_NATS)
 ANATOMY = (  # of chains that an energy learns from
     Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
@@ -213,6 +222,8 @@ for _n in (
     *POINTS,
     *ASSESSMENT,
     *IMAGES,
+    *INTERPOLATION,
+    *RECONSTRUCTION,
     *IMAGE_ENERGIES,
     *CHAINS,
     *ANATOMY,
@@ -275,6 +286,7 @@ PANELS = (
     Panel("pictures", "samples", ("samples", "marginals"), "pictures"),
     Panel("pictures", "energy map", ("energy_map",), "pictures"),
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
+    Panel("pictures", "reconstruction", ("reconstruction",), "pictures"),
     Panel("pictures", "anatomy of learning by chains", ("anatomy",), "pictures"),
     Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),
 )

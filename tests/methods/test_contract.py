@@ -17,6 +17,7 @@ from energy_gan.shapes import Batch
 
 ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
 ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
+WITH_INFERENCE = {"short_run"}
 CLASSES = {"classifier", "jem"}  # an energy of classes, which data with labels teach
 ON_IMAGES = {"critic", "gan", *CLASSES}  # recipes for images only
 STEPS, CUT = 8, 4
@@ -73,7 +74,7 @@ def test_a_step_runs_without_a_trainer(trained):
             part.fit(trained.data.some())
     method.training_step(Batch(trained.data.some()[:64], torch.arange(64) % 10), 0)
     moved = {id(p) for name, p in method.named_parameters() if not p.equal(trained.start[name])}
-    for part in Model(method).offers:
+    for part in Model(method).offers - {"inference"}:  # which has no weights here
         assert moved & {id(p) for p in getattr(method.learned, part).parameters()}
 
 
@@ -92,6 +93,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
     model = Model(trained.method.eval())
     name = trained.config["name"].split("/")[0]
     besides = set() if name in ALONE else {"classes"} if name in CLASSES else {"generator"}
+    besides |= {"inference"} if name in WITH_INFERENCE else set()
     assert model.offers == {"energy"} | besides <= set(OFFERS)
     held_out = trained.data.held_out[:5]
     if trained.config["kind"] != "points":
@@ -105,7 +107,10 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
     if "generator" in model.offers:
         assert model.sample(5).shape == held_out.shape
         assert torch.equal(model.sample(5, seed=1), model.sample(5, seed=1))
-    else:
+    if "inference" in model.offers:
+        model.method.inference.n_steps = 2
+        assert model.reconstruct(held_out).points.shape == held_out.shape
+    if "generator" not in model.offers:
         for refused in (lambda: model.sample(5), lambda: model.interpolate(2, 3)):
             with pytest.raises(InputError, match="energy alone"):
                 refused()
