@@ -67,6 +67,10 @@ chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/�
 interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
 	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: reconstruct
+reconstruct: .venv/.made ## Images from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image) N=64 OUT=reconstruction.png ARGS='--free'
+	@$(PY) -m energy_gan.cli.reconstruct $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
+
 .PHONY: data
 data: .venv/.made ## Decode the images of a set once: DATA=celeba ARGS='data.root=…'; `make train` does it by itself
 	@$(PY) -m energy_gan.cli.data data=$(DATA) $(ARGS)

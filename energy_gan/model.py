@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -45,6 +45,14 @@ def evaluating(module: T) -> Iterator[T]:
             yield module
     finally:
         module.train(training)
+
+
+class Reconstruction(NamedTuple):
+    """What a generator makes of the latents that were found for points."""
+
+    points: Float[Tensor, "n *S"]
+    latent: Float[Tensor, "n L"]
+    start: Float[Tensor, "n *S"] | None  # the latents as points, where they are such: a walk's start
 
 
 class Model:
@@ -150,15 +158,6 @@ class Model:
                 f"this run offers {' and '.join(sorted(self.offers))}, here it needs {what}: give another run"
             )
 
-    def _checked(self, x: Array) -> Tensor:
-        x = torch.as_tensor(x)
-        if x.shape[1:] != self.method.shape:
-            raise InputError(
-                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
-                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
-            )
-        return x
-
     def noisy(self, x: Tensor, seed: int = 0) -> Tensor:
         """x with the noise that points have in the energy's training, which E is about; x if none."""
         if not self.data_noise:
@@ -173,6 +172,20 @@ class Model:
     def relative_log_prob(self, x: Array, y: Array) -> Float[Tensor, "B"]:
         """log p(x) / p(y) = E(y) − E(x), for each pair of rows: what an energy is for."""
         return self.energy(y) - self.energy(x)
+
+    def classify(self, x: Array) -> Float[Tensor, "B K"]:
+        """p(y | x), the probability of each class. Images as in `energy`.
+
+        Raises:
+            InputError: the method learned no classes, or x has another shape than the points trained on.
+        """
+        if self.learned.classes is None:
+            raise InputError("this run has learned no classes: train METHOD=jem on a labelled set")
+        x = self._checked(x)
+        with evaluating(self.learned.classes) as classes, torch.inference_mode():
+            return _in_batches(
+                lambda part: classes(self._standardised(part)).softmax(1), x, self.method.shift.device
+            ).cpu()
 
     def sample(self, n: int, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator; the same seed gives the same samples.
@@ -256,7 +269,7 @@ class Model:
             draw = partial(self._latents, rng=rng)
             latent, trace = chains.sample(n, draw, n_steps, step_size, rng, at_once)
             u = torch.cat([_in_batches(generator, part) for part in latent.split(at_once)])
-        x = (u * self.method.scale + self.method.shift).cpu()
+        x = self._in_own_units(u)
         return x, trace._replace(energy=trace.energy + self.method.scale.log().sum().cpu())
 
     @torch.no_grad()
@@ -277,8 +290,42 @@ class Model:
         latent = prior.interpolate(first, last, torch.linspace(0, 1, steps))
         with evaluating(self.learned.generator) as generator:
             u = _in_batches(generator, latent.flatten(0, 1).to(self.method.shift.device))
-        x = (u * self.method.scale + self.method.shift).cpu()
-        return x.unflatten(0, (n, steps))
+        return self._in_own_units(u).unflatten(0, (n, steps))
+
+    @torch.no_grad()
+    def reconstruct(self, x: Array, free: bool = False) -> Reconstruction:
+        """What the generator makes of the latents that the inference finds for each point.
+
+        Args:
+            free: let the latents be where the prior never is.
+
+        Raises:
+            InputError: the method has no inference, none that leaves the prior, or x has another shape.
+        """
+        inference = self.learned.inference
+        if inference is None:
+            raise InputError("this run has no inference to reconstruct with: train METHOD=short_run or lebm")
+        if free and (inference := inference.free()) is None:
+            raise InputError("this run's inference finds no latents that leave the prior: leave out --free")
+        parts = []
+        with (
+            torch.random.fork_rng(),
+            evaluating(self.method),
+            evaluating(self.learned.generator) as generator,
+        ):
+            torch.manual_seed(0)  # of chains that infer
+            for part in self._checked(x).split(BATCH if self.kind == "points" else CHAINS):
+                latent = inference(generator, self._standardised(part)).latent
+                parts.append(Reconstruction(generator(latent), latent, generator.as_points(latent)))
+        made, latent, start = ([v for v in values if v is not None] for values in zip(*parts, strict=True))
+        return Reconstruction(
+            self._in_own_units(torch.cat(made)),
+            torch.cat(latent).cpu(),
+            self._in_own_units(torch.cat(start)) if start else None,
+        )
+
+    def _in_own_units(self, u: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
+        return (u * self.method.scale + self.method.shift).cpu()
 
     @torch.no_grad()
     def weighted_samples(
@@ -296,8 +343,18 @@ class Model:
         if found is None:
             return None
         log_scale = self.method.scale.log().sum()
-        x = (found.samples * self.method.scale + self.method.shift).cpu()
+        x = self._in_own_units(found.samples)
         return x, (found.log_weights + log_scale).cpu()
+
+    def _checked(self, x: Array) -> Real[Tensor, "B *S"]:
+        """The points as a tensor, if they have the shape of those trained on."""
+        x = torch.as_tensor(x)
+        if x.shape[1:] != self.method.shape:
+            raise InputError(
+                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
+                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
+            )
+        return x
 
     def _check_sampling(self, n: int, refine: int) -> None:
         if not self.has_generator:

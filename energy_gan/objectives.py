@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from energy_gan.shapes import Energies, Negatives, Points, Scalar
+from energy_gan.shapes import Energies, Labels, Negatives, Points, Scalar
 
 Positive = Float[Tensor, "P"]
 
@@ -83,6 +83,17 @@ def noise_contrast(positive: Positive, negatives: Negatives) -> dict[str, Scalar
 def normalised_likelihood(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:
     """E[E(x⁺)] = −E[log p(x⁺)] for an energy whose Z is 1, a flow's; negatives are not looked at."""
     return {"positive_phase": positive.mean()}
+
+
+def no_phases(positive: Positive, negatives: Negatives) -> dict[str, Scalar]:
+    """Nothing: with a cross-entropy beside it, the logits of the energy are those of a plain classifier."""
+    return {}
+
+
+def cross_entropy(logits: Float[Tensor, "B K"], labels: Labels) -> Scalar:
+    """−E[log p(y | x)] over the points that have a label; 0 where all are −1."""
+    total = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+    return total / (labels >= 0).sum().clamp(min=1)
 
 
 def mean_energy(energies: Energies) -> Energies:

@@ -14,13 +14,17 @@ Points = Float[Tensor, "B *S"]
 Energies = Float[Tensor, "B"]
 Latents = Float[Tensor, "B L"]
 Scalar = Float[Tensor, ""]
+Labels = Int[Tensor, "B"]  # −1 where there is none
 
 
 class Batch(NamedTuple):
-    """Some of the data; labels are −1 where there is none, `index` says which training points they are."""
+    """Some of the data; labels are −1 where there is none, None where no point can have one.
+
+    `index` says which training points they are.
+    """
 
     x: Points
-    labels: Int[Tensor, "B"] | None = None
+    labels: Labels | None = None
     index: Int[Tensor, "B"] | None = None
 
 
@@ -57,4 +61,4 @@ class Negatives(NamedTuple):
         return (self.log_weights - self.energies).softmax(0) @ self.energies
 
 
-__all__ = ["Batch", "Energies", "Latents", "Negatives", "Points", "Scalar"]
+__all__ = ["Batch", "Energies", "Labels", "Latents", "Negatives", "Points", "Scalar"]

@@ -31,6 +31,11 @@ class Energy(nn.Module, ABC):
         """The density that the energy tilts, where it is made of one: E(x) = −log p₀(x) + bounded."""
         return None
 
+    @property
+    def classes(self) -> nn.Module | None:
+        """x -> the logits of its classes, where it is made of them: p(y | x) = softmax(logits)."""
+        return None
+
     @abstractmethod
     def forward(self, x: Points) -> Energies:
         """E(x)."""
@@ -56,6 +61,6 @@ class Base(Energy):
         """n samples of p₀."""
 
 
-def stated(energy: nn.Module, what: Literal["integrable", "base"]) -> Any:
+def stated(energy: nn.Module, what: Literal["integrable", "base", "classes"]) -> Any:
     """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing."""
-    return getattr(energy, what, {"integrable": False, "base": None}[what])
+    return getattr(energy, what, False if what == "integrable" else None)

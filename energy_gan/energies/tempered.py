@@ -30,5 +30,10 @@ class Tempered(Energy):
     def integrable(self) -> bool:
         return stated(self.energy, "integrable")
 
+    @property
+    def classes(self) -> nn.Module | None:
+        """Those of F: p(y | x) is the same at any temperature of the walk in x."""
+        return stated(self.energy, "classes")
+
     def forward(self, x: Points) -> Energies:
         return self.energy(x) / self.temperature

@@ -96,6 +96,10 @@ class Generator(nn.Module):
             samples = add_noise(clean, scale, rng, noise)
         return Draw(latent, clean, samples, scale, self.prior.log_share(latent), self.log_prob)
 
+    def as_points(self, latent: Latents) -> Points | None:
+        """The latents as points, where they are such: a walk's start. None elsewhere."""
+        return None
+
     @property
     def has_density(self) -> bool:
         """Whether its density is known: exactly, or over the latents of a batch, by its output noise."""

@@ -21,6 +21,10 @@ class Inferred(NamedTuple):
 class Inference(nn.Module, ABC):
     """z ~ r(z | x), near p(z | x) ∝ p(x | z) p(z). A subclass gives `forward`."""
 
+    def free(self) -> "Inference | None":
+        """The same without regard to p(z), so that z may be where it is 0; None if there is no such."""
+        return None
+
     @abstractmethod
     def forward(self, generator: Generator, x: Points, start: Latents | None = None) -> Inferred:
         """One z for each x; in evaluation the centre of r, where it has one.

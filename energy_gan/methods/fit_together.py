@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
+from lightning import LightningDataModule
 
+from energy_gan.energies.base import stated
+from energy_gan.errors import InputError
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Method
@@ -101,6 +104,43 @@ def check_inference(generator: Generator, inference: Inference, shape: Sequence[
     generator.prior.tilt(latent)  # or it says what the prior has to be
     generator.train(training)
     return latent
+
+
+@torch.no_grad()
+def check_classes(method: Method) -> None:
+    """ValueError where a cross-entropy has a weight and the energy no logits."""
+    weight, classes = method.cross_entropy, stated(method.energy, "classes")
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"cross_entropy must be a number of at least 0, got {weight}")
+    if weight and classes is None:
+        raise ValueError(
+            f"cross_entropy={weight} needs an energy of classes, ClassEnergies, and this "
+            f"{type(method.energy).__name__} has none: give another energy, or cross_entropy=0"
+        )
+    if weight:
+        logits = classes(torch.zeros(2, *method.shape))
+        _expect("the logits", logits.shape, (2, logits.shape[-1]))
+
+
+@torch.no_grad()
+def check_labels(method: Method, data: LightningDataModule) -> None:
+    """InputError where a cross-entropy has a weight and the data no labels, or more classes than the energy.
+
+    Args:
+        data: after their `setup`; those that have labels keep them in `labels`.
+    """
+    if not method.cross_entropy:
+        return
+    if "labels" not in data.has:
+        raise InputError(
+            f"method.cross_entropy={method.cross_entropy} needs points with labels and these have none: give "
+            "a labelled set (data=digits, mnist, cifar10, or data=folder with a folder for each class)"
+        )
+    known = stated(method.energy, "classes")(torch.zeros(1, *method.shape, device=method.device)).shape[1]
+    if (there := int(data.labels.max()) + 1) > known:
+        raise InputError(
+            f"the data have {there} classes and the energy {known}: give the n_classes={there} of its logits"
+        )
 
 
 def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:

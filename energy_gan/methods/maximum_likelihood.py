@@ -2,13 +2,20 @@
 
     the energy   descends   E[E(x⁺)] − E[E(x⁻)],    whose gradient is that of −log p(x⁺)          (Eq. 6, 7)
 
-There is no generator. Where x⁻ comes from makes the method: the cells of a grid with their areas (exact, in
-the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy that is
-normalised by construction, nowhere. Where chains' own dependence on the weights is to count, their last step
-is seen by `through_last_step`.
+There is no generator beside it. Where x⁻ comes from makes the method: the cells of a grid with their areas
+(exact, in the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy
+that is normalised by construction, nowhere. Chains that begin at noise in every step are a generator
+themselves, whose weights are the energy's: a short run. Where chains' own dependence on the weights is to
+count, their last step is seen by `through_last_step`.
+
+Where the energy is made of the logits f of classes, log p(x, y) = log p(x) + log p(y | x) is learned by
+
+    the energy   descends   E[E(x⁺)] − E[E(x⁻)] − weight · E[log softmax(f(x⁺))_y]
 
 Reference: Deep Directed Generative Models with Energy-Based Probability Estimation
-(Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 2.2.
+(Kim & Bengio, 2016), https://arxiv.org/abs/1606.03439, section 2.2; Your Classifier is Secretly an Energy
+Based Model and You Should Treat it Like One (Grathwohl et al., 2020), https://arxiv.org/abs/1912.03263,
+equation 8, for the classes.
 """
 
 from collections.abc import Sequence
@@ -16,16 +23,18 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from energy_gan.energies.base import stated
+from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.fit_together import check_energy
+from energy_gan.methods.fit_together import check_classes, check_energy, check_labels
 from energy_gan.methods.phases import Objective, Penalty, phases
 from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.last_step import ThroughLastStep
-from energy_gan.objectives import maximum_likelihood
+from energy_gan.objectives import cross_entropy, maximum_likelihood
 from energy_gan.optim.learns import Learns
 from energy_gan.randomness import noised
-from energy_gan.shapes import Batch, Points
+from energy_gan.shapes import Batch, Labels, Points
 
 
 class MaximumLikelihood(Method):
@@ -40,6 +49,9 @@ class MaximumLikelihood(Method):
         penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
         through_last_step: what the chains' dependence on the weights adds to the loss; None leaves it out.
         data_noise: σ of the noise that the data get: the density is one of x + σ ε. Not negative.
+        inference: x -> z for the generator that the negatives are, where they are one: a short run.
+        cross_entropy: the weight of that of the labelled points, at least 0. Above 0 the energy must have
+            classes and the data labels.
         seed: with the step, it fixes every random number of training.
     """
 
@@ -53,39 +65,67 @@ class MaximumLikelihood(Method):
         penalty: Penalty | None = None,
         through_last_step: ThroughLastStep | None = None,
         data_noise: float = 0.0,
+        inference: Inference | None = None,
+        cross_entropy: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
         self.energy, self.negatives, self.data_noise = energy, negatives, data_noise
-        self.objective, self.penalty = objective, penalty
-        self.through_last_step = through_last_step
+        self.objective, self.penalty, self.cross_entropy = objective, penalty, cross_entropy
+        self.through_last_step, self.inference = through_last_step, inference
         self.second_derivatives = penalty is not None or through_last_step is not None
         self.last_negatives: Negatives | None = None  # for those who watch
         found = check_energy(self)
         if through_last_step is not None:
             through_last_step.check(found, negatives)
+        check_classes(self)
+        if inference is not None and self.learned.generator is None:
+            raise ValueError(
+                "inference must be null where there is no generator whose latents it could find: it takes "
+                "negatives that begin at noise in every step, negatives.memory NoMemory"
+            )
         self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
+
+    def on_fit_start(self) -> None:
+        check_labels(self, self.trainer.datamodule)
+        super().on_fit_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         (player,) = self.players
         for _ in player.moves(self.step):
-            self.descend(player, player.terms(batch.x))
+            self.descend(player, player.terms(batch))
         self.end_step()
 
-    def energy_terms(self, x: Points) -> Terms:
-        """Positive and negative phase (Eq. 7)."""
-        negatives = self.negatives(self.energy, None, x)
-        found = phases(self.energy, noised(x, self.data_noise), negatives, self.objective, self.penalty)
+    def energy_terms(self, batch: Batch) -> Terms:
+        """Positive and negative phase (Eq. 7), and what the labels say."""
+        negatives = self.negatives(self.energy, None, batch.x)
+        x = noised(batch.x, self.data_noise)
+        found = phases(self.energy, x, negatives, self.objective, self.penalty)
         self.negatives.note(found.positive.mean(), found.negatives)
         self.report_means(found)
         self.last_negatives = found.negatives
-        if self.through_last_step is None:
-            return found.terms
-        return found.terms | self.through_last_step.terms(self.energy, found.negatives, self.negatives)
+        terms = {**found.terms, **self.class_terms(x, batch.labels)}
+        if self.through_last_step is not None:
+            terms |= self.through_last_step.terms(self.energy, found.negatives, self.negatives)
+        return terms
+
+    def class_terms(self, x: Points, labels: Labels | None) -> Terms:
+        """The weighted cross-entropy, where it has a weight and the batch labels."""
+        if not self.cross_entropy or labels is None:
+            return {}
+        logits = stated(self.energy, "classes")(x)
+        return {"cross_entropy": self.cross_entropy * cross_entropy(logits, labels)}
 
     @property
     def learned(self) -> Learned:
-        return Learned(energy=self.energy, noise=self.data_noise, walked=self.negatives.walked)
+        return Learned(
+            energy=self.energy,
+            generator=self.negatives.generator(self.energy, self.shape),
+            inference=self.inference,
+            classes=stated(self.energy, "classes"),
+            noise=self.data_noise,
+            walked=self.negatives.walked,
+        )
 
     def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:
         return self.negatives.vital_signs(self.energy, self.last_negatives, n, rng)

@@ -1,14 +1,14 @@
 """The contract of the negative samples: where x⁻ comes from, and how it is weighted (Eq. 12)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from energy_gan.generators.base import Draw
+from energy_gan.generators.base import Draw, Generator
 from energy_gan.samplers.chains import Chains
 from energy_gan.shapes import Energies, Negatives, Points, Scalar
 
@@ -34,6 +34,10 @@ class NegativeSampler(nn.Module, ABC):
     @abstractmethod
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
         """Negatives without a graph: from the generator's batch `draw`, the data `x` or from elsewhere."""
+
+    def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
+        """What makes such negatives of latents of a known law, a short run; None where nothing does."""
+        return None
 
     def remembered(self, n: int) -> Points:
         """At most n negatives of earlier steps or of this one, at random."""

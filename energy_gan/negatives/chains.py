@@ -1,12 +1,14 @@
 """Negatives from chains: where they start, what they remember from step to step, and how they move."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
-from energy_gan.generators.base import Draw
+from energy_gan.generators.base import Draw, Generator
+from energy_gan.generators.short_run import ShortRun
 from energy_gan.negatives.base import Negatives, NegativeSampler, Walked
 from energy_gan.negatives.memory import Memory
 from energy_gan.negatives.starts import Start
@@ -79,6 +81,13 @@ class ChainNegatives(NegativeSampler, PerProcess):
         )
         self.step_size.fill_(walk.step_size)
         return found
+
+    def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
+        """A `ShortRun`, where every step's chains begin at noise and accept all moves."""
+        begins = self.start.latents(math.prod(shape))
+        if begins is None or self.remembers or not self.moves.kernel.accepts_all:
+            return None
+        return ShortRun(shape, energy, replace(self._chains, target=None), *begins)
 
     def remembered(self, n: int) -> Points:
         return self.memory.drawn(n)

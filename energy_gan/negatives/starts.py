@@ -11,6 +11,7 @@ from torch import nn
 from energy_gan.generators.base import Draw
 from energy_gan.generators.mixture import log_mixture
 from energy_gan.generators.output_noise import add_noise
+from energy_gan.generators.priors import NormalPrior, Prior, UniformPrior
 from energy_gan.shapes import Energies, Points
 
 
@@ -26,6 +27,10 @@ class Start(nn.Module, ABC):
 
     needs_generator = False
     keeps_rows = False  # whether it is the generator's batch, row by row
+
+    def latents(self, dimension: int) -> tuple[Prior, float] | None:
+        """p(z) and a factor, where x₀ = factor · z, z of as many numbers as a point; None elsewhere."""
+        return None
 
     @abstractmethod
     def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
@@ -45,6 +50,9 @@ class FromNoise(Start):
             raise ValueError(f"std must be positive, got {std}")
         self.std = std
 
+    def latents(self, dimension: int) -> tuple[Prior, float]:
+        return NormalPrior(dimension), self.std
+
     def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
         origin = torch.zeros_like(x[:1])
         scale = origin.new_full((1, 1), self.std)
@@ -63,6 +71,9 @@ class FromUniform(Start):
         if not 0 < half_width < math.inf:
             raise ValueError(f"half_width must be a positive number, got {half_width}")
         self.half_width = half_width
+
+    def latents(self, dimension: int) -> tuple[Prior, float]:
+        return UniformPrior(dimension), self.half_width
 
     def forward(self, n: int, draw: Draw | None, x: Points) -> Started:
         samples = x.new_empty((n, *x.shape[1:])).uniform_(-self.half_width, self.half_width)

@@ -60,7 +60,7 @@ class Convergence(Section):
                 numbers[f"long_chains_{start}"] = float(energies[-1].mean() - self.level.mean()) / spread
             if in_plane:
                 numbers["long_chains_kl"] = self._divergence(energy, data, torch.cat(ends))
-        return numbers | {"failed_tests": len(failed(numbers, spread))}
+        return numbers | {"failed_tests": float(len(failed(numbers, spread)))}
 
     @staticmethod
     def _divergence(energy, data: Tensor, ends: Tensor) -> float:

@@ -9,18 +9,20 @@ from energy_gan.model import Model
 from energy_gan.reports import images
 from energy_gan.reports.anatomy import Convergence
 from energy_gan.reports.chains import Drift
+from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
 from energy_gan.reports.images import ImageEnergies, ImageSamples
+from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.latents import LatentLaw
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
+from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
-    *(Points, Assessment, ImageSamples, ImageEnergies, Drift, Likelihood),
-    Convergence,
-    LatentLaw,
+    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
+    *(Convergence, Classes, LatentLaw),
 )
 
 
@@ -33,6 +35,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         energy, generator, …      what the model offers
         base                      its energy has one
         tilted                    its generator's prior is an energy
+        free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
         chains                    its energy learned by chains of its own
         weights                   its generator's density is known, so that samples have weights
@@ -48,6 +51,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"base"}
     if "generator" in has and model.learned.generator.prior.tilted:
         has |= {"tilted"}
+    if "inference" in has and model.learned.inference.free() is not None:
+        has |= {"free"}
     if model.data_noise:
         has |= {"noise"}
     if "energy" in has and model.learned.walked is not None:

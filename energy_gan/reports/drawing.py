@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -243,6 +243,30 @@ def anatomy(
     for axes in (gap, gradient, lags):
         axes.spines[["top", "right"]].set_visible(False)
         axes.locator_params("x", nbins=6)
+    return figure
+
+
+def classes(
+    confusion: Integer[np.ndarray, "K K"],
+    confidence: Float[np.ndarray, "b"],
+    accuracy: Float[np.ndarray, "b"],
+    share: Float[np.ndarray, "b"],
+    names: Sequence[str],
+) -> Figure:
+    """How many of each class are taken for which, and how right one is at each confidence, by its share."""
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
+    left, right = _row(figure, 2)
+    left.imshow(np.log1p(confusion), cmap="Blues")
+    if len(names) <= 20:  # more would not be read
+        for i, j in np.argwhere(confusion):
+            of_class = confusion[i, j] > confusion.max() / 4
+            left.text(j, i, confusion[i, j], ha="center", va="center", fontsize=6, color="wk"[not of_class])
+        left.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=names)
+        left.set_xticklabels(names, rotation=90)
+    left.set(xlabel="taken for", ylabel="is")
+    right.plot([0, 1], [0, 1], color=REFERENCE, linewidth=0.8)
+    right.scatter(confidence, accuracy, s=10 + 400 * share, color=ENERGY, alpha=0.7)
+    right.set(xlabel="confidence", ylabel="accuracy", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     return figure
 
 

@@ -173,9 +173,6 @@ class ImageSamples(Section):
         generated = sets["generator"] if "generator" in sets else model.sample(RANKED, self.seed)
         title = f"{SHOWN} samples, the same latents throughout the run"
         figures = {"samples": drawing.images({title: viewable(generated[:SHOWN]).numpy()}, 16)}
-        paths = model.interpolate(8, 9, self.seed).flatten(0, 1)
-        title = "left and right a sample each, between them a line in latent space"
-        figures["interpolation"] = drawing.images({title: viewable(paths).numpy()}, 9, width=6.0)
         return figures | {"nearest_neighbours": self._neighbours(generated[:10])}
 
     def _neighbours(self, samples: Float[Tensor, "N C H W"]) -> Figure:

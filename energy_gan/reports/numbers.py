@@ -64,6 +64,7 @@ def refined(numbers: Iterable[Number], needs: str) -> tuple[Number, ...]:
 KL, TV = "agreement: KL to the energy", "agreement: total variation"
 COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
 FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
+TOLD = "classes: AUROC of the energy"
 STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
@@ -176,6 +177,15 @@ OF_LATENTS = (  # of a prior that is an energy
     Number("prior_energy_excess", "prior's latents over posterior's", None, None, True, "nats"),
     Number("prior_energy_fall", "fall in ten times the chains", "low", None, True, "nats"),
 )
+INTERPOLATION = (  # of the images between the ends of paths
+    Number("interpolation_confident", "sure between samples", "high", None, True, "", "labels"),
+    Number("cross_fade_confident", "sure, of their pixels mixed", None, None, True, "", "labels"),
+)
+RECONSTRUCTION = (  # mean squared errors of pixels
+    Number("reconstruction_mse", "reconstruction", "low", at_end=True),
+    Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
+    Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
+)
 CHAINS = (DRIFT, DRIFT_NATS, DRIFT_200, DRIFT_200_NATS)
 ANATOMY = (  # of chains that an energy learns from
     Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
@@ -195,6 +205,13 @@ OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood_base", "likelihood of the base", "high", None, True, "nats", "base"),
     DRIFT_200,
     DRIFT_200_NATS,
+)
+CLASSES = (  # of held-out points with labels
+    Number("accuracy", "accuracy", "high", "classes: accuracy"),
+    Number("calibration_error", "calibration error", "low", "classes: calibration error"),
+    Number("cross_entropy", "cross-entropy", "low", "classes: cross-entropy", unit="nats"),
+    Number("auroc_noise", "AUROC, noise", "high", TOLD, needs="images energy"),
+    Number("auroc_scaled", "AUROC, half contrast", "high", TOLD, needs="images energy"),
 )
 
 # ---- what else is said of a run
@@ -233,11 +250,14 @@ for _n in (
     *POINTS,
     *ASSESSMENT,
     *IMAGES,
+    *INTERPOLATION,
+    *RECONSTRUCTION,
     *IMAGE_ENERGIES,
     *CHAINS,
     *ANATOMY,
     *OF_LIKELIHOOD,
     *OF_LATENTS,
+    *CLASSES,
     *MOVED,
     *TRACKED,
 ):
@@ -281,7 +301,8 @@ class Panel(NamedTuple):
 
 def _curves() -> Iterator[Panel]:
     """Samples first, and of these the distance that the field goes by."""
-    sections, panels = ("samples", "agreement", "training"), {n.panel for n in NUMBERS.values() if n.panel}
+    sections = ("samples", "agreement", "classes", "training")
+    panels = {n.panel for n in NUMBERS.values() if n.panel}
     for panel in sorted(panels, key=lambda p: (sections.index(p.split(": ")[0]), p != FRECHET, p)):
         names = tuple(n.tag for n in NUMBERS.values() if n.panel == panel)
         yield Panel(*panel.split(": "), names)
@@ -295,6 +316,7 @@ PANELS = (
     Panel("pictures", "energy map", ("energy_map",), "pictures"),
     Panel("pictures", "latents", ("latent_energies", "latent_map"), "pictures"),
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
+    Panel("pictures", "reconstruction", ("reconstruction",), "pictures"),
     Panel("pictures", "anatomy of learning by chains", ("anatomy",), "pictures"),
     Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),
 )

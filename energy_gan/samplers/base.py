@@ -64,6 +64,11 @@ class Kernel(ABC):
     """
 
     target_acceptance = 0.7
+    accepts_all = False  # then a move is its `drift`, and noise
+
+    def drift(self, x: Points, gradient: Points, step_size: StepSize) -> Points:
+        """A move without its random numbers, of a kernel that accepts all."""
+        raise NotImplementedError
 
     @property
     def tuned_by(self) -> "Kernel":

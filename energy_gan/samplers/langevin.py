@@ -17,6 +17,7 @@ from energy_gan.samplers.base import (
     per_chain,
 )
 from energy_gan.samplers.mala import MALA
+from energy_gan.shapes import Points
 
 
 class Langevin(Kernel):
@@ -32,6 +33,7 @@ class Langevin(Kernel):
         bounds: [low, high]; each number of x is brought back to the nearer one where it has left them.
     """
 
+    accepts_all = True
     target_acceptance = 0.9  # MALA's at that step: the bias is small there
 
     def __init__(self, temperature: float = 1.0, bounds: Sequence[float] | None = None):
@@ -45,6 +47,11 @@ class Langevin(Kernel):
     def tuned_by(self) -> Kernel:
         """MALA, the same move at temperature 1 with a choice."""
         return MALA()
+
+    def drift(self, x: Points, gradient: Points, step_size: StepSize) -> Points:
+        """x − ε ∇E(x), brought back into the bounds."""
+        x = x - per_chain(step_size, x) * gradient
+        return x if self.bounds is None else x.clamp(*self.bounds)
 
     def step(
         self, energy: Energy, state: State, step_size: StepSize, rng: torch.Generator | None = None

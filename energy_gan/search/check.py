@@ -150,12 +150,18 @@ def _train_names(config: Config) -> set[str]:
 
     import torch
 
-    from energy_gan.data.base import DataModule
+    from energy_gan.data.base import Batches, DataModule
     from energy_gan.run.run import Run
 
     class Noise(DataModule):
+        has = frozenset({"labels"})
+        labels = torch.zeros(64, dtype=torch.long)
+
         def load(self):
             return torch.rand(64, *self.shape), torch.rand(64, *self.shape)
+
+        def train_dataloader(self):
+            return Batches(self.standardise(self.points), self.batch_size, self.seed, self._step, self.labels)
 
     with tempfile.TemporaryDirectory() as folder:
         trainer = compose(["trainer=cpu", f"run_dir='{folder}'"])["trainer"]

@@ -89,6 +89,73 @@ def test_samples_become_a_picture_a_folder_or_an_array(image_run, open_door):
     assert Image.open("interpolation.png").size == (5 * 26 + 2, 2 * 26 + 2)
 
 
+def test_the_pixels_of_both_ends_stand_below_a_path(image_run, open_door):
+    arguments = ["--rows", 2, "--columns", 3, "--cross-fade"]
+    assert open_door("interpolate", image_run, *arguments, "--out", "paths.png")[0] == 0
+    pixels = np.asarray(Image.open("paths.png").convert("L")) / 255
+    rows = [pixels[2 + 26 * k : 26 + 26 * k] for k in range(4)]
+    left, middle, right = (slice(2 + 26 * k, 26 + 26 * k) for k in range(3))
+    for path, mixed in (rows[:2], rows[2:]):
+        np.testing.assert_allclose(path[:, left], mixed[:, left])
+        np.testing.assert_allclose(mixed[:, middle], (path[:, left] + path[:, right]) / 2, atol=1 / 128)
+
+
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory):
+    """A walk of three steps, trained for two, without a report."""
+    from energy_gan.run.compose import compose
+    from energy_gan.run.run import Run
+
+    folder = tmp_path_factory.mktemp("short") / "run"
+    small = ["method.energy.energy.features.hidden=[32,32]", "method.negatives.n_steps=3"]
+    small += ["method.inference.n_steps=2", "trainer.max_steps=2", "callbacks.report=null", "logger={}"]
+    run = Run(compose(["data=digits", "method=short_run", f"run_dir='{folder}'", *small]))
+    run.create()
+    run.fit()
+    return folder
+
+
+def test_images_are_reconstructed_beside_their_starts(short_run, open_door):
+    status, output, errors = open_door("reconstruct", short_run, "--n", 9)
+    assert status == 0, errors
+    assert re.search(r"9 images, in \[0, 1\]: mean squared error 0\.\d+, of their mean 0\.\d+;", output)
+    assert Image.open("reconstruction.png").size == (24 * 26 + 2, 2 * 26 + 2), "eight triples in a line"
+    assert open_door("reconstruct", short_run, "--n", 3, "--free", "--out", "free.npy")[0] == 0
+    held_out = load(short_run).reconstruct(torch.from_numpy(np.load("free.npy"))).points
+    assert held_out.shape == (3, 1, 8, 8)
+
+
+def test_images_of_a_folder_and_of_a_file_are_reconstructed(short_run, open_door):
+    assert open_door("sample", short_run, "--n", 3, "--out", "mine")[0] == 0
+    Path("mine/broken.png").write_bytes(b"no image")
+    status, output, errors = open_door("reconstruct", short_run, "--input", "mine", "--out", "all.npy")
+    assert status == 0, errors
+    assert "1 files could not be read: broken.png" in output
+    assert np.load("all.npy").shape == (3, 1, 8, 8)
+    one = "mine/00001.png"
+    assert open_door("reconstruct", short_run, "--input", one, "--out", "one.csv")[0] == 0
+    assert pd.read_csv("one.csv").shape == (1, 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["OTHER"], "offers energy and generator, here it needs inference"),
+        (["RUN", "--input", "absent"], "absent is no folder: give a folder of images"),
+        (["RUN", "--input", "text.png"], "text.png is no image that can be read"),
+        (["RUN", "--out", "r.txt"], "OUT=r.txt has an unknown ending"),
+        (["RUN", "--n", "0"], "--n must be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_reconstructed_is_one_line(short_run, image_run, open_door, arguments, message):
+    Path("text.png").write_text("no image")
+    runs = {"RUN": short_run, "OTHER": image_run}
+    status, _, errors = open_door("reconstruct", *(runs.get(a, a) for a in arguments))
+    assert status == 2
+    assert re.search(message, errors), errors
+    assert len(errors.strip().splitlines()) == 1, errors
+
+
 def test_a_folder_of_images_is_scored(image_run, open_door):
     assert open_door("sample", image_run, "--n", 4, "--out", "mine")[0] == 0
     Path("mine/deeper").mkdir()

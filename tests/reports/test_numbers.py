@@ -27,8 +27,13 @@ RUNS = {
         "method=kim_bengio",
     ],
     "digits": [*DIGITS, "method=critic"],
+    "digits with a short run": [
+        *DIGITS, "method=short_run", "method.energy.energy.features.hidden=[32,32]",
+        "method.negatives.n_steps=3", "method.inference.n_steps=2",
+    ],
     "digits with noise": [*DIGITS, "method=tilted"],
     "digits without a generator": [*DIGITS, "method=tilted_energy"],
+    "digits with classes": [*DIGITS, "method=jem"],
 }  # fmt: skip
 GUARDED = {"log_normalizer", "held_out_log_likelihood", "likelihood_gain", "log_likelihood"}  # may not hold
 

@@ -226,6 +226,12 @@ def test_what_training_logs_can_be_searched_by():
     check_all(sweep)
 
 
+def test_what_labels_teach_can_be_searched_by():
+    jem = compose(["data=digits", "method=jem", "run_dir=run"])
+    assert "train/cross_entropy" in sweep_check.logged_names(jem, "train/").during
+    assert {"val/accuracy", "val/auroc_noise"} <= sweep_check.logged_names(jem, "val/").during
+
+
 def test_names_of_image_runs_go_by_features_and_classes(monkeypatch):
     """Inception's are there where its weights are; the classifier's where the set has classes."""
     monkeypatch.setattr(images, "inception_or_none", lambda: None)

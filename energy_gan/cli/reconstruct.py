@@ -1,0 +1,104 @@
+"""Points as a run's generator makes them, from the latents that its inference finds.
+
+    python -m energy_gan.cli.reconstruct RUN --n 64 --out reconstruction.png
+    python -m energy_gan.cli.reconstruct RUN --input FOLDER --out reconstructions.npy
+
+Of a short run the latent is the start of the walk: the one that ends nearest to each image is found by
+gradient descent, the walk's noise left out. `.png` shows each image, beside it what the generator makes of it
+and, where a latent is an image, that; `.npy`, `.csv` and `.parquet` hold what the generator makes. Without
+`--input` the run's held-out data are reconstructed. Printed are the mean squared error, of images in [0, 1],
+and beside it that of the mean of what was given.
+
+With `--free` the latents may leave the prior: the error is smaller, of latents that the generator never gets.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from energy_gan.cli import Parser, door, opened
+from energy_gan.errors import InputError
+from energy_gan.system.tables import WRITERS, check_writable, write_table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from energy_gan.model import Model
+
+SHOWN = 8  # triples in a line of the picture
+
+
+def main() -> None:
+    parser = Parser("reconstruct", __doc__)
+    parser.takes_run()
+    parser.add_argument("--input", help="a folder of images, one image, or a table (the held-out data)")
+    parser.takes_number("--n", 1, "at most so many (64, of a table all)")
+    parser.takes_out(None, "(reconstruction.png, of points reconstructions.csv)")
+    parser.add_argument("--free", action="store_true", help="let the latents leave the prior")
+    given = parser.parse_args()
+    if given.out:
+        check_writable(given.out, (*WRITERS, ".png"))
+
+    import torch
+
+    from energy_gan.reports.pictures import write_grid
+
+    as_picture = given.out and given.out.suffix == ".png"
+    model = opened(given.run, given.trust, ["generator", "inference", *(["images"] if as_picture else [])])
+    images = model.kind == "images"
+    out = given.out or Path("reconstruction.png" if images else "reconstructions.csv")
+    check_writable(out, (*WRITERS, ".png"))
+    x, bad = points_of(model, given)
+    found = model.reconstruct(x, given.free)
+    if out.suffix == ".png":
+        columns = [x, found.points, *([] if found.start is None else [found.start])]
+        write_grid(out, torch.stack(columns, 1).flatten(0, 1), SHOWN * len(columns))
+    else:
+        write_table(out, [found.points.numpy()], tuple(found.points.shape), model.columns)
+    error = float((found.points - x).square().mean())
+    of_mean = f", of their mean {float((x - x.mean(0)).square().mean()):.4g}" if len(x) > 1 else ""
+    what = "images, in [0, 1]" if images else "points"
+    print(
+        f"{len(x)} {what}: mean squared error {error:.4g}{of_mean}; "
+        f"latents {'free' if given.free else 'as the prior has them'} -> {out}"
+    )
+    if bad:
+        from energy_gan.data.folder import warn_of
+
+        warn_of(bad)
+
+
+def points_of(model: "Model", given: argparse.Namespace) -> tuple["Tensor", list[str]]:
+    """What to reconstruct, in the data's own units, and the files that could not be read.
+
+    Raises:
+        InputError: it is of another kind than the run's data, or cannot be read.
+    """
+    import torch
+
+    from energy_gan.data.folder import folder_batches
+    from energy_gan.data.images import read_image
+    from energy_gan.detection import crop_of, read_new
+    from energy_gan.run.checkpoints import data_of
+
+    n, bad = given.n, []
+    if given.input is None:
+        data = data_of(given.run, given.trust)
+        data.setup()
+        some = data.held_out[: n or 64]
+        return (data.pixels(some) if model.kind == "images" else some), bad
+    if model.kind != "images":
+        return torch.from_numpy(read_new(given.run, given.input, model.columns)[:n]), bad
+    shape, crop = model.method.shape, crop_of(model.method.hparams.get("data", {}))
+    path = Path(given.input)
+    if path.is_file():
+        try:
+            return torch.from_numpy(read_image(path, shape, crop))[None].float() / 255, bad
+        except Exception as error:  # Pillow raises whatever the damaged bytes lead to
+            raise InputError(f"{path} is no image that can be read ({error}): give another") from error
+    folder = read_new(given.run, given.input, None)
+    return torch.cat([part for _, part in folder_batches(folder, shape, crop, bad, n or 64)]), bad
+
+
+if __name__ == "__main__":
+    door(main)
