@@ -21,6 +21,7 @@ QUICK = [
     "callbacks.report.every_n_steps=10",
     "callbacks.report.n_samples=2000",
     "callbacks.report.n_samples_during=1000",
+    "callbacks.report.chain_steps=20",
     "callbacks.checkpoint.every_n_steps=10",
     "callbacks.progress.refresh_rate=0",
     "data.batch_size=32",

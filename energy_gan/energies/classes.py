@@ -12,6 +12,7 @@ al., 2020), https://arxiv.org/abs/1912.03263.
 from torch import nn
 
 from energy_gan.energies.base import Energy
+from energy_gan.nn import widened
 from energy_gan.shapes import Energies, Points
 
 
@@ -45,4 +46,4 @@ class ClassEnergies(Energy):
         return self.logits
 
     def forward(self, x: Points) -> Energies:
-        return -self.logits(x).logsumexp(1)
+        return -widened(self.logits(x)).logsumexp(1)

@@ -82,9 +82,16 @@ def test_the_panels_show_what_runs_log(chains_run):
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
         ["data=digits", "method=tilted"],
+        ["data=digits", "method=jem"],
+        ["data=digits", "method=lebm"],
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
+    for method in ("lebm", "triangle"):
+        config = compose(["data=digits", f"method={method}"])
+        logged |= sweep_check.logged_names(config, "train/", here=False).during
+    of_chains = ("chains_acceptance", "chains_step_size")  # see test_latents
+    logged |= {f"train/{kind}_{name}" for kind in ("prior", "posterior") for name in of_chains}
     for panel in PANELS:
         assert set(panel.names) <= logged, panel.title
 
