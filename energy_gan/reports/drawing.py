@@ -229,9 +229,9 @@ def anatomy(
     steps = np.arange(len(gaps)) - len(gaps)
     gap.plot(steps, gaps, color=ENERGY, linewidth=0.7)
     gap.axhline(0, color=REFERENCE, linewidth=0.8)
-    gap.set(xlabel="step, from the end of training", ylabel="d, energy of data − of samples (nats)")
+    gap.set(xlabel="step, from the end of training", ylabel="d, energies, data − samples")
     gradient.plot(steps, gradients, color=ENERGY, linewidth=0.7)
-    gradient.set(xlabel="step, from the end of training", ylabel="r, gradient at the samples", ylim=(0, None))
+    gradient.set(xlabel="step, from the end of training", ylabel="r, gradient, samples", ylim=(0, None))
     for (name, values), colour in zip(correlations.items(), (ENERGY, REFERENCE, GENERATOR), strict=False):
         half = len(values) // 2
         lags.plot(np.arange(-half, half + 1), values, ".-", color=colour, linewidth=1, label=name)

@@ -77,7 +77,8 @@ def test_both_trackers_know_the_same_names_at_the_same_steps(finished_run):
 def test_the_panels_show_what_runs_log(chains_run):
     """Each name is one that some run logs: points with chains, digits with classes, stacked digits, noise."""
     _, points = tensorboard(chains_run)
-    logged = set(points) | {"interpolation", "samples_by_energy", "marginals"}  # of images, of tables
+    logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
+    logged |= {"latent_map", "latent_energies"}
     for given in (
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
