@@ -44,14 +44,10 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
     classifier tells two halves of the held-out points apart, which are of one law.
     """
     aucs = {pair: numbers[name] for pair, name in PAIRS.items() if name in numbers}
-    if math.isnan(aucs.get("data | energy", math.nan)):
-        return Verdict(
-            "none",
-            "no verdict: there are no samples of the energy, or fewer than 50 held-out points",
-        )
-    chance = ERRORS * numbers["auc_standard_error"]
+    told = not math.isnan(aucs.get("data | energy", math.nan))  # an energy alone has no samples to tell
+    chance = ERRORS * numbers["auc_standard_error"] if told else math.inf
     shown = ", ".join(f"{pair} {auc:.3f}" for pair, auc in aucs.items())
-    said = f"(a classifier's AUC, 0.5 ± {chance:.3f} if they are one law: {shown})"
+    said = f"(a classifier's AUC, 0.5 ± {chance:.3f} if they are one law: {shown})" if told else ""
 
     def apart(pair: str, than: float = 0.5) -> bool:
         return aucs.get(pair, 0.0) > max(0.5 + max(chance, TOLD_APART), than + TOLD_APART)
@@ -60,15 +56,19 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
         return Verdict(
             "critic",
             f"the energy is a critic, no density: held-out points have {-gain:.2f} nats less than under a "
-            f"Gaussian {said}",
+            f"Gaussian {said}".rstrip(),
         )
     fall = Fall(numbers.get("drift_nats", 0.0), numbers.get("drift", 0.0))
     if fall.deviations > 1 or not math.isfinite(fall.deviations):
         return Verdict(
             "critic",
             f"the energy is a critic, no density: MALA moves lower the energy of held-out points {fall} "
-            f"{said}",
+            f"{said}".rstrip(),
         )
+    if not told:
+        known = f"held-out points have {gain:.2f} nats more than under a Gaussian" if gain == gain else ""
+        why = "no verdict on samples: there are none of the energy, or fewer than 50 held-out points"
+        return Verdict("none", f"{why}; {known}" if known else why)
     control = numbers.get("auc_control", math.nan)
     if control > 0.5 + math.sqrt(2) * chance:  # of half as many points
         return Verdict(

@@ -243,3 +243,7 @@ def test_one_law_is_never_told_apart_and_with_few_points_nothing_is():
 def test_there_is_no_verdict_without_samples():
     assert verdict({}).kind == "none"
     assert "no verdict" in str(verdict({"drift": 0.0}))
+    alone = {"likelihood_gain": 0.7, "drift": 0.1}
+    assert str(verdict(alone)).endswith("held-out points have 0.70 nats more than under a Gaussian")
+    assert verdict(alone | {"likelihood_gain": -1.0}).kind == "critic"
+    assert verdict(alone | {"drift": 3.0}).kind == "critic"
