@@ -69,7 +69,7 @@ def test_batches_are_a_function_of_the_step():
     data = TablePoints("x.npy", [3], batch_size=8, seed=1)
     data.setup()
     loader = data.train_dataloader()
-    first = [batch for (batch, _), _ in zip(loader, range(13), strict=False)]
+    first = [batch.x for batch, _ in zip(loader, range(13), strict=False)]
     loader.start = lambda: 7
     assert torch.equal(next(iter(loader))[0], first[7])
     one_epoch = torch.cat(first[:5])
