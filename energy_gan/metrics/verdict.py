@@ -41,10 +41,13 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
 
     They agree where no AUC is above ½ by three standard errors, and nearly where one is, but by less than
     0.04. Nothing can be said where three standard errors are more than 0.04, for want of points, or where the
-    classifier tells two halves of the held-out points apart, which are of one law.
+    classifier tells two halves of the held-out points apart, which are of one law. An energy without samples
+    is judged by likelihood and drift alone.
     """
     aucs = {pair: numbers[name] for pair, name in PAIRS.items() if name in numbers}
-    told = not math.isnan(aucs.get("data | energy", math.nan))  # an energy alone has no samples to tell
+    if math.isnan(aucs.get("data | energy", 0.0)):
+        return Verdict("none", "no verdict: there are fewer than 50 held-out points")
+    told = "data | energy" in aucs  # an energy alone has no samples to tell
     chance = ERRORS * numbers["auc_standard_error"] if told else math.inf
     shown = ", ".join(f"{pair} {auc:.3f}" for pair, auc in aucs.items())
     said = f"(a classifier's AUC, 0.5 ± {chance:.3f} if they are one law: {shown})" if told else ""
@@ -67,7 +70,7 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
         )
     if not told:
         known = f"held-out points have {gain:.2f} nats more than under a Gaussian" if gain == gain else ""
-        why = "no verdict on samples: there are none of the energy, or fewer than 50 held-out points"
+        why = "no verdict on samples, of which the energy has none"
         return Verdict("none", f"{why}; {known}" if known else why)
     control = numbers.get("auc_control", math.nan)
     if control > 0.5 + math.sqrt(2) * chance:  # of half as many points
