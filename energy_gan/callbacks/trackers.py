@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from energy_gan.errors import InputError
-from energy_gan.reports.numbers import layout
+from energy_gan.reports.panels import layout
 
 BINS = 64
 

@@ -1,6 +1,6 @@
 """Watch runs: `python -m energy_gan.cli.dashboard`, TensorBoard over runs/, or with `--online` panels on W&B.
 
-Both show the panels of `energy_gan.reports.numbers.PANELS`.
+Both show the panels of `energy_gan.reports.panels.PANELS`.
 """
 
 import json
@@ -75,7 +75,7 @@ def watch(folder: Path, port: int | None = None) -> None:
 
 def pinned() -> str:
     """The first curve of each panel, at the top of TensorBoard's time series."""
-    from energy_gan.reports.numbers import PANELS
+    from energy_gan.reports.panels import PANELS
 
     names = [panel.names[0] for panel in PANELS if panel.kind == "curves"][:PINNED]
     cards = [{"plugin": "scalars", "tag": name} for name in names]
@@ -145,7 +145,7 @@ def report(entity: str, project: str) -> Any:
 def _sections() -> dict[str, list[Any]]:
     import wandb_workspaces.reports.v2 as wr
 
-    from energy_gan.reports.numbers import PANELS
+    from energy_gan.reports.panels import PANELS
 
     sections: dict[str, list[Any]] = {}
     for panel in PANELS:

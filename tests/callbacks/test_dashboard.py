@@ -19,7 +19,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from energy_gan.callbacks.trackers import histogram
 from energy_gan.cli.dashboard import pinned, report, workspace
-from energy_gan.reports.numbers import PANELS, layout
+from energy_gan.reports.panels import PANELS, layout
 from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
 from energy_gan.search import check as sweep_check

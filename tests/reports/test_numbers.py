@@ -9,7 +9,8 @@ import torch
 from conftest import QUICK
 
 from energy_gan.metrics import assessment, inception, likelihood
-from energy_gan.reports.numbers import CURVES, NUMBERS, PANELS, REFINED, number, refined
+from energy_gan.reports.numbers import CURVES, NUMBERS, REFINED, number, refined
+from energy_gan.reports.panels import PANELS
 from energy_gan.reports.summary import summary
 from energy_gan.reports.tables import WIDTH, table
 from energy_gan.run.compose import compose
