@@ -7,15 +7,17 @@ What is checked is what is built, nothing is resolved in between. Each failure i
 key, the value and the remedy.
 """
 
+import dataclasses
 import difflib
 import inspect
+import types
 import typing
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, InstanceOf, PydanticUserError, TypeAdapter, ValidationError
 
 from energy_gan.errors import InputError
 from energy_gan.run.buildable import check_root, locate, named, shown
@@ -154,9 +156,10 @@ def _holds_calls(value: Any) -> bool:
 
 def check_type(value: Any, annotation: Any, key: str) -> None:
     """InputError that names the key unless the value fits the annotation."""
+    annotation = _instances(annotation)
     try:
         adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
-    except PydanticUserError:
+    except PydanticUserError:  # a dataclass, which takes no config
         adapter = TypeAdapter(annotation)
     try:
         adapter.validate_python(
@@ -168,6 +171,15 @@ def check_type(value: Any, annotation: Any, key: str) -> None:
         raise InputError(
             f"{key}={shown(value)} is of the wrong type: expected {' or '.join(wanted)}"
         ) from error
+
+
+def _instances(annotation: Any) -> Any:
+    """The same, where a dataclass stands for itself: what its fields are is checked when it is built."""
+    if dataclasses.is_dataclass(annotation):
+        return InstanceOf[annotation]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.Union[tuple(map(_instances, typing.get_args(annotation)))]  # noqa: UP007, made here
+    return annotation
 
 
 def _wants_tuple(annotation: Any) -> bool:

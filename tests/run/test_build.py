@@ -86,6 +86,11 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["logger=null"], "logger=null is no name: choose one of default; a part .* logger.PART=null"),
         (["experiment=null"], "experiment=null is no name: choose one of <method>/<data>$"),
         (["callbacks=[[2]]"], "cannot read the overrides: .*write them as key=value"),
+        (
+            ["method=coop_weighted", "method.terms.teaching.chains=nan"],
+            "method.terms.teaching.chains=nan is of the wrong type: expected an instance of Chains",
+        ),
+        (["method.draws=3"], "method.draws=3 is of the wrong type: expected an instance of Draws"),
         (["data=5"], "data=5 is no name: choose one of .*celeba, "),
         (["method=nothing"], "method=nothing is unknown: choose one of abp, aligned, .*kim_bengio"),
         (
