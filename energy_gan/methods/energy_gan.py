@@ -104,7 +104,7 @@ class EnergyGAN(Method):
         negatives = self.negatives(self.energy, step.detached(), step.x)
         x = noised(step.x, self.data_noise)
         found = phases(self.energy, x, negatives, self.objective, self.penalty)
-        self.negatives.note(found.positive.mean(), found.negatives)
+        self.negatives.note(found.positive, found.negatives)
         self.report_means(found)
         step.negatives = found.negatives
         return found.terms

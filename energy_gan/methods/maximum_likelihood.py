@@ -101,7 +101,7 @@ class MaximumLikelihood(Method):
         negatives = self.negatives(self.energy, None, batch.x)
         x = noised(batch.x, self.data_noise)
         found = phases(self.energy, x, negatives, self.objective, self.penalty)
-        self.negatives.note(found.positive.mean(), found.negatives)
+        self.negatives.note(found.positive, found.negatives)
         self.report_means(found)
         self.last_negatives = found.negatives
         terms = {**found.terms, **self.class_terms(x, batch.labels)}

@@ -11,7 +11,7 @@ samples of a law are 0.01 to 0.03 from it.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -41,9 +41,14 @@ def block_divergence(grid: Grid, log_masses: Float[Tensor, "N"], samples: Float[
     counts = grid.blocks[cells[cells >= 0]].bincount(minlength=grid.n_blocks)
     counts = torch.cat([counts, (cells < 0).sum()[None]])
     log_q = torch.cat([masses, masses[masses > 0].min()[None]]).log()
-    seen = counts > 0
-    log_p = (counts[seen].double() / len(samples)).log()
-    return kl_divergence(log_p, log_q[seen]) - (seen.sum() - 1) / (2 * len(samples))
+    return corrected_kl(counts, log_q)
+
+
+def corrected_kl(counts: Int[Tensor, "N"], log_q: Float[Tensor, "N"]) -> Scalar:
+    """KL of the shares n_c / N from Q, less (K − 1) / 2N, with K the number of occupied cells."""
+    seen, total = counts > 0, counts.sum()
+    shares = counts[seen].double() / total
+    return kl_divergence(shares.log(), log_q[seen]) - (seen.sum() - 1) / (2 * total)
 
 
 class SampleDivergence(Metric):
@@ -81,10 +86,7 @@ class SampleDivergence(Metric):
         return {"kl": self._kl(), "tv": self._tv()}
 
     def _kl(self) -> Scalar:
-        seen, total = self.counts > 0, self.counts.sum()
-        shares = self.counts[seen].double() / total
-        log_q = torch.cat([self.log_masses, self.log_masses.min()[None]])[seen]
-        return kl_divergence(shares.log(), log_q) - (seen.sum() - 1) / (2 * total)
+        return corrected_kl(self.counts, torch.cat([self.log_masses, self.log_masses.min()[None]]))
 
     def _tv(self) -> Scalar:
         shares = self.counts.double() / self.counts.sum()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.samplers.chains import Chains
-from energy_gan.shapes import Energies, Negatives, Points, Scalar
+from energy_gan.shapes import Energies, Negatives, Points
 
 
 class Walked(NamedTuple):
@@ -48,8 +48,8 @@ class NegativeSampler(nn.Module, ABC):
         """The chains that the negatives come from; None where they come from elsewhere."""
         return None
 
-    def note(self, positive: Scalar, negatives: Negatives) -> None:
-        """See what the energy's move came to: the mean E(x⁺), and the negatives with their energies."""
+    def note(self, positive: Float[Tensor, "P"], negatives: Negatives) -> None:
+        """See what the energy's move came to: E(x⁺), and the negatives with their energies."""
 
     def vital_signs(
         self, energy: Callable[[Points], Energies], last: Negatives | None, n: int, rng: torch.Generator

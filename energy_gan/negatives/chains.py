@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.short_run import ShortRun
@@ -16,7 +17,7 @@ from energy_gan.nn import PerProcess
 from energy_gan.samplers.base import Kernel
 from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.mala import MALA
-from energy_gan.shapes import Energies, Points, Scalar
+from energy_gan.shapes import Energies, Points
 
 TRACED = 2_000  # steps of training
 
@@ -93,9 +94,9 @@ class ChainNegatives(NegativeSampler, PerProcess):
         return self.memory.drawn(n)
 
     @torch.no_grad()
-    def note(self, positive: Scalar, negatives: Negatives) -> None:
+    def note(self, positive: Float[Tensor, "P"], negatives: Negatives) -> None:
         steepness = negatives.gradient.flatten(1).norm(dim=1).mean()
-        self.trace[self.noted % TRACED] = torch.stack([positive - negatives.mean_energy, steepness])
+        self.trace[self.noted % TRACED] = torch.stack([positive.mean() - negatives.mean_energy, steepness])
         self.noted += 1
 
     @property

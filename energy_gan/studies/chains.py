@@ -49,6 +49,7 @@ class Chains(TwoDimensions):
         "kde": "kernel estimate",
         "fresh data": "fresh data: the floor",
     }
+    caption = "log densities of data and energy on one scale"
     out = Path("docs/chains.md")
     head = """\
 # Energies by their own chains: every start with every memory

@@ -184,7 +184,7 @@ def test_the_trace_is_of_the_last_steps_oldest_first():
     found = found._replace(energies=energy_at(0.0)(found.samples))
     steepness = found.samples.norm(dim=1).mean().item()
     for step in range(TRACED + 3):
-        chains.note(torch.tensor(float(step)), found)
+        chains.note(torch.tensor([float(step)]), found)
     gaps, gradients = chains.walked.trace.unbind(1)
     torch.testing.assert_close(gaps + found.energies.mean(), torch.arange(3.0, TRACED + 3))
     torch.testing.assert_close(gradients, torch.full((TRACED,), steepness))
