@@ -24,6 +24,7 @@ from energy_gan.nn import eagerly
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import Kernel, init, normal_like
 from energy_gan.samplers.chains import Chains, tune
+from energy_gan.samplers.ladder import without_noise
 from energy_gan.samplers.mala import MALA
 
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
@@ -194,7 +195,7 @@ class Model:
             refine: steps of MALA on the energy that each sample then takes, their size such that
                 about 70 % are accepted. A few of them move samples to where the energy wants them. Where
                 the energy is that of data with noise, samples get this noise before and lose it after, by
-                the energy's own gradient (Tweedie's formula).
+                the energy's own gradient (Tweedie's formula), or down its levels where it has them.
 
         Raises:
             InputError: the method trained no generator, n is less than 1 or refine less than 0.
@@ -399,7 +400,9 @@ class Model:
                 step_size = tune(MALA(), energy, u[:1000], rng)
             chains = Chains(MALA(), n_steps, step_size)
             u = _in_batches(lambda u: chains.run(energy, u, rng).state.x, u)
-            if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
+            if (ladder := stated(energy, "levels")) is not None:
+                u = _in_batches(lambda u: without_noise(ladder.at, u, ladder.noise, ladder.low, rng), u)
+            elif self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
                 u = _in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
         return u, step_size
 
