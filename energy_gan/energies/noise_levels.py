@@ -2,14 +2,14 @@
 
     E(y, σ) = −log p₀(y, σ) + f(y, log σ) / (σ c),    c = (σ² + ¼)^−½,    y = x + σ ε
 
-p₀ is a mixture noised exactly, f a network that is to know what the mixture has wrong. Where E is right at all
-levels it obeys the heat equation, and at great σ the mixture is right by itself: log Z(σ) is then 0 throughout.
-Both derivatives have targets that are known for each pair of x and ε (`dual_score_matching`):
+p₀ is a mixture noised exactly, f a network that is to know what the mixture has wrong. Where E is right at
+all levels it obeys the heat equation, and at great σ the mixture is right by itself: log Z(σ) is then 0
+throughout. Both derivatives have targets that are known for each pair of x and ε (`dual_score_matching`):
 
     σ ∂E/∂y ≈ ε,    ∂E/∂log σ ≈ D − ‖ε‖²
 
-in the mean given y. The first is what denoising learns, the second ties the levels' normalisers to each other.
-As an energy of points it answers with E(·, σ₀).
+in the mean given y. The first is what denoising learns, the second ties the levels' normalisers to each
+other. As an energy of points it answers with E(·, σ₀).
 
 Reference: Learning normalized image densities via dual score matching (Guth, Kadkhodaie & Simoncelli, 2025),
 https://arxiv.org/abs/2506.05310.

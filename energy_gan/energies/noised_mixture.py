@@ -38,8 +38,8 @@ class NoisedMixture(Fitted):
         dim = math.prod(shape)
         if components < 1 or rank < 1 or dim < 2 or n_iterations < 0:
             raise ValueError(
-                "components and rank must be at least 1, n_iterations at least 0 and points of 2 numbers, got "
-                f"{components}, {rank}, {n_iterations} and {dim}"
+                "components and rank must be at least 1, n_iterations at least 0 and points of 2 numbers, "
+                f"got {components}, {rank}, {n_iterations} and {dim}"
             )
         rank = min(rank, dim - 1)
         self.shape, self.n_iterations = tuple(shape), n_iterations

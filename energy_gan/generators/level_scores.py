@@ -13,7 +13,6 @@ from torch import nn
 
 from energy_gan.energies.level_networks import LevelEncoding, MLPLevels, level_scale
 from energy_gan.generators.unet import UNet
-from energy_gan.nn import sizes
 from energy_gan.samplers.base import per_chain
 from energy_gan.shapes import Energies, Points
 
@@ -57,9 +56,7 @@ class ConvScore(nn.Module):
         hidden: int = 384,
     ):
         super().__init__()
-        self.network = UNet(
-            shape[1:], 2 * shape[0], shape[0], sizes("channels", channels), hidden, normed=False
-        )
+        self.network = UNet(shape[1:], 2 * shape[0], shape[0], channels, hidden, normed=False)
         self.encoding = LevelEncoding(low, high, 2 * sum(self.network.widths))
 
     def forward(self, y: Points, denoised: Points, log_sigma: Energies) -> Points:

@@ -1,4 +1,4 @@
-"""A generator that begins at a mixture of Gaussians: what the mixture cannot draw is all that it has to learn.
+"""A generator that begins at a mixture of Gaussians, and has to learn only what the mixture cannot draw.
 
     x = tanh(atanh(m(z)) + d(m(z))),    m(z) = μₖ + Wₖ z',    z = (z₀, z'),  k by the place of z₀ in N(0, 1)
 

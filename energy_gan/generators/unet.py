@@ -1,7 +1,7 @@
 """A U-Net: images to images of the same size, with dense layers at the bottom.
 
-Its blocks are batch norm and ReLU, or, where numbers of a noise level modulate it, SiLU without a norm: samples
-of a score at different levels have nothing to do with each other.
+Its blocks are batch norm and ReLU, or, where numbers of a noise level modulate it, SiLU without a norm:
+points at different levels have no statistics in common.
 """
 
 import math

@@ -2,11 +2,11 @@
 
     weight · (E[E(y⁺)] − E[E(y⁻)]),    y⁺ = x + σ₀ ε,    y⁻ where chains of the energy have come to
 
-Score matching knows the energy where data with noise are. Chains find what it has got wrong beside: basins into
-which they sink. The contrast raises these, and leaves alone what chains keep.
+Score matching knows the energy where data with noise are. Chains find what it has got wrong beside: basins
+into which they sink. The contrast raises these, and leaves alone what chains keep.
 
-Reference: Energy Matching: Unifying Flow Matching and Energy-Based Models for Generative Modeling (Balcerak et
-al., 2025), https://arxiv.org/abs/2504.10612, whose second phase it is.
+Reference: Energy Matching: Unifying Flow Matching and Energy-Based Models for Generative Modeling (Balcerak
+et al., 2025), https://arxiv.org/abs/2504.10612, whose second phase it is.
 """
 
 import math

@@ -8,17 +8,17 @@ nothing is left of x,
     the score       descends   E[‖σ ∂E(y, σ)/∂y + r(y, σ) − ε‖²],        of the generator's y
     the generator   descends   Σ_σ KL(P_G * N_σ ‖ P_E(·, σ)),            whose gradient in G(z) is −r / σ
 
-The last is Eq. 13 at all levels at once: r = 0 is where the generator's score is the energy's, and the gradient of
-the generator's entropy is that score, learned. The first is right for all y that data with noise make and says
-nothing of where chains go besides; the contrast says it there, with chains on E(·, σ₀) itself.
+The last is Eq. 13 at all levels at once: r = 0 is where the generator's score is the energy's, and the
+gradient of the generator's entropy is that score, learned. The first is right for all y that data with noise
+make and says nothing of where chains go besides; the contrast says it there, with chains on E(·, σ₀) itself.
 
-Each side moves while its schedule gives it a rate: the energy may come first and the generator then learn from
-what stays, or all alternate.
+Each side moves while its schedule gives it a rate: the energy may come first and the generator then learn
+from what stays, or all alternate.
 
 Reference: Deep Directed Generative Models with Energy-Based Probability Estimation (Kim & Bengio, 2016),
-https://arxiv.org/abs/1606.03439, equation 13; Learning normalized image densities via dual score matching (Guth
-et al., 2025), https://arxiv.org/abs/2506.05310; One-step Diffusion with Distribution Matching Distillation (Yin
-et al., 2024), https://arxiv.org/abs/2311.18828.
+https://arxiv.org/abs/1606.03439, equation 13; Learning normalized image densities via dual score matching
+(Guth et al., 2025), https://arxiv.org/abs/2506.05310; One-step Diffusion with Distribution Matching
+Distillation (Yin et al., 2024), https://arxiv.org/abs/2311.18828.
 """
 
 import math
@@ -87,12 +87,13 @@ class NoiseLevelGAN(Method):
         super().__init__(shape, seed)
         if stated(energy, "levels") is None:
             raise ValueError(
-                f"this method needs an energy of all noise levels, and {type(energy).__name__} is one of points "
-                "alone: give method.energy._target_=energy_gan.energies.noise_levels.NoiseLevels"
+                f"this method needs an energy of all noise levels, and {type(energy).__name__} is one of "
+                "points alone: give method.energy._target_=energy_gan.energies.noise_levels.NoiseLevels"
             )
         if n_generated < 2 or not 0 <= slope_weight < math.inf:
             raise ValueError(
-                f"n_generated must be at least 2 and slope_weight not negative, got {n_generated}, {slope_weight}"
+                "n_generated must be at least 2 and slope_weight not negative, got "
+                f"{n_generated}, {slope_weight}"
             )
         self.energy, self.generator, self.score, self.contrast = energy, generator, score, contrast
         self.n_generated, self.slope_weight = n_generated, slope_weight

@@ -4,8 +4,8 @@
     …_bound     of the walk down the ladder, from below, see `samplers.ladder.gain`
     …_flow      of the flow along the ladder
 
-All three are of one law where E is exact. Where they differ E(·, σ₀) is not what the walk draws from; log Z by
-annealing (`metrics/likelihood.py`) then says which of E's levels is off.
+All three are of one law where E is exact. Where they differ E(·, σ₀) is not what the walk draws from; log Z
+by annealing (`metrics/likelihood.py`) is E(·, σ₀)'s own.
 """
 
 import math

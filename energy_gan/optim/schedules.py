@@ -31,7 +31,8 @@ def between(
     """
     if not 0 <= begin < end <= 1 or not 0 < warm_up < 1:
         raise ValueError(
-            f"shares must rise, 0 <= begin < end <= 1, and warm_up be one of them, got {begin}, {end}, {warm_up}"
+            "shares must rise, 0 <= begin < end <= 1, and warm_up be one of them, got "
+            f"{begin}, {end}, {warm_up}"
         )
     if not begin <= progress < end and not progress == end == 1:
         return 0.0

@@ -184,7 +184,7 @@ class ImageSamples(Section):
         return json.loads(path.read_text())
 
     def verdict(self, numbers: Mapping[str, float]) -> str:
-        """Samples beside those of what needs no training, by the first of the features, and what is told apart."""
+        """Samples beside those of what needs no training, by the first of the features, and AUCs."""
         named = [f"frechet_{network.name}" for network in self.evaluation.features]
         said = [of_samples(numbers, self.yardsticks(), named[0])] if named else []
         return "; ".join([*said, told_apart(numbers)])

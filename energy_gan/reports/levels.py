@@ -1,4 +1,4 @@
-"""Of an energy over noise levels: its likelihood in several ways, long chains, its own samples down the ladder."""
+"""Of an energy over noise levels: ways to its likelihood, long chains, its own samples down the ladder."""
 
 from collections.abc import Mapping
 
@@ -69,16 +69,17 @@ class Levels(Section):
         agree = "agree" if spread <= DIFFERS else f"differ by {spread:.0f} nats"
         stay = "stay" if abs(fall.deviations) <= STAYS else "do not stay"
         return (
-            f"ways to the held-out likelihood {agree} ({said}); chains {stay}: 1,000 moves lower held-out images' "
-            f"energy {fall}"
+            f"ways to the held-out likelihood {agree} ({said}); chains {stay}: 1,000 moves lower held-out "
+            f"images' energy {fall}"
         )
 
 
 class OwnSamples(ImageSamples):
-    """The energy's own samples, by the walk down its levels: `ladder_…`, and how they are told from the others."""
+    """The energy's own samples, by the walk down its levels: `ladder_…`, and how they are told apart."""
 
     needs = "images energy levels"
     numbers = OWN_SAMPLES
+    shown: Tensor | None = None
 
     def measure(
         self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
@@ -120,5 +121,7 @@ class OwnSamples(ImageSamples):
         return ""
 
     def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
+        if self.shown is None:
+            return {}
         title = f"{SHOWN} samples of the energy, down its levels"
         return {"ladder_samples": drawing.images({title: viewable(self.shown).numpy()}, 16)}

@@ -114,7 +114,7 @@ ASSESSMENT = (
     Number("auc_data_generator", "AUC data | generator", "low", None, True, "", "energy generator"),
     Number("auc_data_energy", "AUC data | energy", "low", None, True, "", "energy generator"),
     Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "energy generator"),
-    Number("auc_control", "AUC of two halves of data", None, None, True, "", "energy generator"),
+    Number("auc_control", "AUC of one law, control", None, None, True, "", "energy generator"),
     Number("auc_standard_error", "error of these", None, None, True, "", "energy generator"),
     Number("missing_share", "data without samples", "low", None, True, "", "energy generator"),
     Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "energy weights"),
@@ -156,7 +156,7 @@ OF_MODES = (
 )
 OF_LAWS = (  # of images, all with noise
     Number("auc_data_generator", "AUC data | generator", "low", None, True),
-    Number("auc_control", "AUC of held-out | training", None, None, True),
+    Number("auc_control", "AUC of one law, control", None, None, True),
     Number("auc_standard_error", "error of these", None, None, True),
 )
 DURING = "_during"  # of fewer samples, and so not to be compared with those of the end

@@ -2,9 +2,9 @@
 
     down    y ← a y + (1 − a) D + σ' √(1 − a) ξ,    a = σ'²/σ²,    D = y − σ² ∂E/∂y
 
-steps of the reverse diffusion, exact where E[x | y] does not change along a step; D is followed in a straight line
-from the step before (a second-order multistep). Where E is right at all levels, samples of E(·, high) end as
-samples of E(·, low).
+steps of the reverse diffusion, exact where E[x | y] does not change along a step; D is followed in a straight
+line from the step before (a second-order multistep). Where E is right at all levels, samples of E(·, high)
+end as samples of E(·, low).
 
     bound   log p(y₀) ≥ log p₀(y₀) + ∫ (‖σ ∂E₀/∂y − ε‖² − ‖σ ∂E/∂y − ε‖²) d log σ      in the mean over data
 
@@ -20,11 +20,11 @@ https://arxiv.org/abs/2211.01095, for the multistep.
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from energy_gan.errors import InputError
 from energy_gan.samplers.base import normal_like, per_chain
@@ -79,7 +79,7 @@ def without_noise(
 def gain(
     ladder: Ladder, base: Ladder, x: Points, low: float, high: float, rng: torch.Generator | None = None
 ) -> Energies:
-    """The integral of `bound` for each point without noise, at one level of each: its mean is the estimate."""
+    """The integral of `bound` for each point without noise, at one level of each; their mean estimates it."""
     n, length = len(x), math.log(high / low)
     places = (torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n
     log_sigma, noise = math.log(low) + length * places.to(x), normal_like(x, rng)
@@ -109,9 +109,7 @@ def flow_log_prob(
         return sigma**2 * slope.detach(), sigma**2 * (along * signs).flatten(1).sum(1)
 
     volume, up = y.new_zeros(len(y)), levels.flip(0).tolist()
-    for sigma, after in tqdm(
-        list(zip(up[:-1], up[1:], strict=True)), "flow", leave=False, delay=5, disable=None
-    ):
+    for sigma, after in pairwise(up):
         length = math.log(after / sigma)
         velocity, spread = rates(y, sigma)
         ahead, widening = rates(y + length * velocity, after)
