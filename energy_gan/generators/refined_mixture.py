@@ -1,107 +1,168 @@
 """A generator that begins at a mixture of Gaussians, and has to learn only what the mixture cannot draw.
 
-    x = tanh(atanh(m(z)) + d(m(z))),    m(z) = μₖ + Wₖ z',    z = (z₀, z'),  k by the place of z₀ in N(0, 1)
+    points    x = m + d(m),                 m = μₖ + Wₖ z' + σₖ z''
+    images    x = tanh(atanh(m) + d(m)),    m = μₖ + Wₖ z'
 
-The mixture is fitted to the data before the first step and then stays; d is a U-Net that starts at 0.
+z = (z₀, z', z'') ~ N(0, I), k by the place of z₀ in N(0, 1). The mixture is fitted to the data before the
+first step and then stays; d starts at 0.
 """
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.generators.unet import UNet
-from energy_gan.nn import Fitted
+from energy_gan.nn import Activation, Fitted, mlp
 from energy_gan.numerics.ppca import PPCAMixture
 from energy_gan.shapes import Latents, Points
 
 EDGE = 0.97  # of pixels before atanh
 
 
-class MixtureUNet(Fitted):
-    """z -> m(z) -> x, of images between −1 and 1.
+class Refined(Fitted, ABC):
+    """z -> m -> x. A subclass gives `refined`.
 
     Args:
-        shape: of one image, [C, H, W].
-        latent_dim: one more than the axes of each component.
+        shape: of one point, D numbers.
         components: of the mixture, at least 1.
-        channels, hidden: of the U-Net.
+        rank: columns of each W, at least 1; no more than D − 1 are used.
+        rest: have the term σₖ z'', D more latents.
         n_iterations: of EM.
     """
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        latent_dim: int,
-        components: int = 50,
-        channels: Sequence[int] = (24, 48),
-        hidden: int = 256,
-        n_iterations: int = 0,
-    ):
+    def __init__(self, shape: Sequence[int], components: int, rank: int, rest: bool, n_iterations: int):
         super().__init__()
-        if len(shape) != 3:
-            raise ValueError(f"shape must be [C, H, W], got {list(shape)}")
-        if latent_dim < 2 or components < 1:
+        dim = math.prod(shape)
+        if components < 1 or rank < 1 or dim < 2:
             raise ValueError(
-                f"latent_dim must be at least 2 and components at least 1, got {latent_dim} and {components}"
+                "components and rank must be at least 1 and points of 2 numbers, got "
+                f"{components}, {rank} and {dim}"
             )
-        self.shape, self.n_iterations = tuple(shape), n_iterations
-        dim = torch.Size(shape).numel()
+        self.shape, self.n_iterations, rank = tuple(shape), n_iterations, min(rank, dim - 1)
+        self.latent_dim, self.rank = 1 + rank + (dim if rest else 0), rank
         self.register_buffer("fitted", torch.tensor(False))
         self.register_buffer("ends", torch.arange(1, components + 1) / components)  # of z₀'s pieces
         self.register_buffer("means", torch.zeros(components, dim))
-        factors = torch.eye(latent_dim - 1, dim).expand(components, -1, -1)
-        self.register_buffer("factors", factors.clone())
-        self.network = UNet(shape[1:], shape[0], shape[0], channels, hidden, normed=True)
+        self.register_buffer("factors", torch.eye(rank, dim).repeat(components, 1, 1))
+        self.register_buffer("stds", torch.ones(components) if rest else torch.zeros(components))
 
     @torch.no_grad()
     def fit(self, x: Points, seed: int = 0) -> None:
-        flat = x.flatten(1)
-        components, rank, dim = self.factors.shape
-        if len(flat) < components or rank >= dim:
+        """Fit the mixture.
+
+        Raises:
+            InputError: there are fewer points than components.
+        """
+        flat, components = x.flatten(1), len(self.means)
+        if len(flat) < components:
             raise InputError(
-                f"{len(flat)} points of {dim} numbers carry no {components} components of {rank} axes: give "
-                "smaller method.generator.components and method.generator.prior.latent_dim"
+                f"components must be at most the {len(flat)} points, got {components}: give "
+                "method.generator.components"
             )
-        found = PPCAMixture.fit(flat, components, rank, self.n_iterations, seed)
+        found = PPCAMixture.fit(flat, components, self.rank, self.n_iterations, seed)
         self.ends.copy_(found.weights.cumsum(0))
         self.means.copy_(found.means)
         self.factors.copy_(found.factors.mT)
+        self.stds.copy_(found.noise.sqrt() * (self.latent_dim > 1 + self.rank))
         self.fitted.fill_(True)
 
     def start(self, latent: Latents) -> Points:
         """m(z)."""
         place = torch.special.ndtr(latent[:, 0]).contiguous()
         k = torch.searchsorted(self.ends, place).clamp(max=len(self.ends) - 1)
-        mixed = torch.empty_like(self.means[k])
+        along, across = latent[:, 1 : self.rank + 1], latent[:, self.rank + 1 :]
+        mixed = self.means[k]
         for own in k.unique().tolist():
-            rows = k == own
-            mixed[rows] = self.means[own] + latent[rows, 1:] @ self.factors[own]
+            mixed[k == own] += along[k == own] @ self.factors[own]
+        if across.shape[1]:
+            mixed = mixed + self.stds[k, None] * across
         return mixed.unflatten(1, self.shape)
 
+    @abstractmethod
+    def refined(self, start: Points) -> Points:
+        """x of m."""
+
     def forward(self, latent: Latents) -> Points:
-        start = self.start(latent).clamp(-1.3, 1.3)
-        return torch.tanh(start.clamp(-EDGE, EDGE).atanh() + self.network(start))
+        return self.refined(self.start(latent))
 
 
-class MixtureGenerator(Generator):
-    """`MixtureUNet` with latents z ~ N(0, I).
-
-    Args:
-        shape, components, channels, hidden, n_iterations: of the network.
-        latent_dim: of the prior, at least 2.
-    """
+class RefinedPoints(Refined):
+    """d is fully connected, of widths `hidden`."""
 
     def __init__(
         self,
         shape: Sequence[int],
-        latent_dim: int = 101,
+        components: int,
+        rank: int,
+        n_iterations: int,
+        hidden: Sequence[int],
+        activation: Activation,
+    ):
+        super().__init__(shape, components, rank, True, n_iterations)
+        dim = math.prod(shape)
+        self.network = nn.Sequential(nn.Flatten(), *mlp([dim, *hidden, dim], activation))
+        nn.init.zeros_(self.network[-1].weight)
+        nn.init.zeros_(self.network[-1].bias)
+
+    def refined(self, start: Points) -> Points:
+        return start + self.network(start).unflatten(1, self.shape)
+
+
+class RefinedImages(Refined):
+    """d is a U-Net of `channels` and `hidden`; images lie between −1 and 1."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        components: int,
+        rank: int,
+        n_iterations: int,
+        channels: Sequence[int],
+        hidden: int,
+    ):
+        super().__init__(shape, components, rank, False, n_iterations)
+        self.network = UNet(shape[1:], shape[0], shape[0], channels, hidden, normed=True)
+
+    def refined(self, start: Points) -> Points:
+        start = start.clamp(-1.3, 1.3)
+        return torch.tanh(start.clamp(-EDGE, EDGE).atanh() + self.network(start))
+
+
+class PointsFromMixture(Generator):
+    """`RefinedPoints` with latents z ~ N(0, I); the arguments are its."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        components: int = 60,
+        rank: int = 1,
+        n_iterations: int = 30,
+        hidden: Sequence[int] = (128, 128, 128),
+        activation: Activation = "silu",
+    ):
+        network = RefinedPoints(shape, components, rank, n_iterations, hidden, activation)
+        super().__init__(network, NormalPrior(network.latent_dim))
+
+
+class ImagesFromMixture(Generator):
+    """`RefinedImages` with latents z ~ N(0, I); the arguments are its."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
         components: int = 50,
+        rank: int = 100,
+        n_iterations: int = 0,
         channels: Sequence[int] = (24, 48),
         hidden: int = 256,
-        n_iterations: int = 0,
     ):
-        network = MixtureUNet(shape, latent_dim, components, channels, hidden, n_iterations)
-        super().__init__(network, NormalPrior(latent_dim))
+        if len(shape) != 3:
+            raise ValueError(f"shape must be [C, H, W], got {list(shape)}")
+        network = RefinedImages(shape, components, rank, n_iterations, channels, hidden)
+        super().__init__(network, NormalPrior(network.latent_dim))

@@ -13,7 +13,7 @@ from energy_gan.energies.noised_mixture import NoisedMixture
 from energy_gan.generators.base import Generator
 from energy_gan.generators.level_scores import MLPScore
 from energy_gan.generators.priors import NormalPrior
-from energy_gan.generators.refined_mixture import MixtureGenerator
+from energy_gan.generators.refined_mixture import ImagesFromMixture, PointsFromMixture
 from energy_gan.methods.contrast import Contrast
 from energy_gan.methods.noise_levels import NoiseLevelGAN
 from energy_gan.negatives.chains import ChainNegatives
@@ -138,13 +138,18 @@ def test_a_schedule_rests_before_and_after_and_falls_between():
 def test_a_generator_begins_at_the_mixture():
     torch.manual_seed(0)
     x = torch.tanh(0.3 * torch.randn(500, 1, 8, 8) + torch.linspace(-1, 1, 8))
-    generator = MixtureGenerator([1, 8, 8], 6, 3, [4, 8], 16)
+    generator = ImagesFromMixture([1, 8, 8], 3, 5, 0, [4, 8], 16)
     generator.network.fit(x)
     latent = generator.prior.sample(2_000)
     start = generator.network.start(latent)
     torch.testing.assert_close(generator(latent), start.clamp(-0.97, 0.97), rtol=0, atol=1e-5)
     torch.testing.assert_close(start.mean(0), x.mean(0), rtol=0, atol=0.05)
-    generator.calibrate(64, 32)
+    x = torch.randn(5_000, 2) @ torch.tensor([[1.0, 0.5], [0.0, 0.3]])
+    generator = PointsFromMixture([2], 4, 1, 5, [8])
+    generator.network.fit(x)
+    torch.testing.assert_close(
+        generator(generator.prior.sample(20_000)).T.cov(), x.T.cov(), rtol=0.1, atol=0.02
+    )
 
 
 def test_an_energy_without_levels_is_refused():
@@ -161,7 +166,7 @@ def test_the_recipe_for_colour_takes_a_step_at_small_width(shape):
     widths, few = [8] * stages, ["method.n_generated=4", "data.batch_size=4"]
     few += [f"method.{part}.channels={widths}" for part in ("energy.network", "generator", "score")]
     few += ["method.energy.network.hidden=16", "method.generator.hidden=16", "method.score.hidden=16"]
-    few += ["method.generator.latent_dim=4", "method.energy.mixture.rank=3", "method.contrast=null"]
+    few += ["method.generator.rank=3", "method.energy.mixture.rank=3", "method.contrast=null"]
     config = compose(["data=celeba", f"data.shape={shape}", "method=noise_levels", "run_dir=run", *few])
     pair = build(config["method"], "method")
     with torch.autocast("cpu", torch.bfloat16):
