@@ -32,7 +32,8 @@ class Column:
         low, high: bounds that its numbers never reach; of whole numbers, the least and the greatest.
         unit: of a date: "D", "h", "m" or "s".
         whole: all numbers are whole.
-        tails: a few cells lie so far out that they are drawn in, see `data/units.py`.
+        shift, scale, tails: how its numbers are standardised, see `data/units.py`; found on the rows to
+            train on.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Column:
     high: float | None = None
     unit: Literal["D", "h", "m", "s"] | None = None
     whole: bool = False
+    shift: float = 0.0
+    scale: float = 1.0
     tails: bool = False
 
     @property
@@ -92,7 +95,6 @@ class Column:
             InputError: the cells are of another kind, or one holds what the column cannot.
         """
         cells = plain(cells)
-        text = pa.types.is_string(cells.type)
         if self.kind == "categorical" and any(isinstance(level, str) for level in self.levels):
             places = pc.index_in(cells.cast(pa.string()), pa.array(self.levels, pa.string()))
             unknown = pc.and_(pc.is_null(places), pc.is_valid(cells)).to_numpy()
@@ -102,13 +104,32 @@ class Column:
             if not pa.types.is_temporal(cells.type):
                 self._refuse(pc.is_valid(cells).to_numpy(), cells, source)
             v = since_1970(cells) / SECONDS[self.unit]
-        elif text or not is_number(cells.type):
-            self._refuse(pc.is_valid(cells).to_numpy(), cells, source)
+        elif not is_number(cells.type):
+            bad = np.array([v is not None and not reads_as_number(v) for v in cells.to_pylist()], bool)
+            self._refuse(bad if bad.any() else ~bad, cells, source)
             v = np.full(len(cells), np.nan)
         else:
             v = floats(cells)
         self._refuse(self.refused(v), cells, source)
         return v
+
+    def number(self, value: Any, source: str) -> float:
+        """Of one cell, which may be a word that says what it holds.
+
+        Raises:
+            InputError: it is none that the column can have.
+        """
+        words = isinstance(value, str) and not any(isinstance(level, str) for level in self.levels)
+        try:
+            if words and self.kind == "date":
+                value = pa.scalar(value).cast(pa.timestamp("us")).as_py()
+            elif words:
+                truths = {"true": 1.0, "false": 0.0}
+                value = truths[value.lower()] if value.lower() in truths else float(value)
+            return float(self.encoded(pa.chunked_array([[value]]), source)[0])
+        except (pa.ArrowInvalid, ValueError) as error:
+            said = f"{source}: {self.name}={value} is not {self.expected}"
+            raise InputError(said) from error
 
     def decoded(self, v: Float[np.ndarray, "N"]) -> pa.Array:
         """Cells of the column's own type."""
@@ -127,6 +148,11 @@ class Column:
         if pa.types.is_integer(own):
             return pa.array(np.rint(np.where(missing, 0, v)).astype(np.int64), mask=missing).cast(own)
         return pa.array(v, mask=missing).cast(own, safe=False)
+
+    def shown(self, number: float) -> str:
+        """What a cell with this number holds."""
+        cell = self.decoded(np.array([number]))[0].as_py()
+        return f"{cell:.10g}" if isinstance(cell, float) else str(cell)
 
     def _refuse(self, bad: Bool[np.ndarray, "N"], cells: pa.ChunkedArray, source: str) -> None:
         if bad.any():

@@ -9,13 +9,14 @@
 the number of its units; NaN where a cell is missing. `decode` gives back what the column held.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import TypeAdapter, ValidationError
 
 from energy_gan.data.columns import Column, column_of, declared, own_type
@@ -65,6 +66,11 @@ class Schema:
         Raises:
             InputError: a column is missing, unknown or of another kind, or a cell holds what it cannot.
         """
+        if not hasattr(table, "__arrow_c_stream__") and not isinstance(table, Mapping):
+            rows = as_rows(table, source)
+            if rows.dtype.kind in "biuf" and rows.shape[1] == len(self.columns):  # numbers as they are here
+                self.check(rows := rows.astype(float), source)
+                return rows
         table = as_table(table, source, self.names)
         self._check_names(table.column_names, source)
         x = [column.encoded(table[column.name], source) for column in self.columns]
@@ -78,6 +84,14 @@ class Schema:
         x = np.asarray(x, dtype=float)
         return pa.table({column.name: column.decoded(x[:, i]) for i, column in enumerate(self.columns)})
 
+    def renamed(self, names: Sequence[str]) -> "Schema":
+        """The same columns under other names."""
+        return Schema(tuple(replace(c, name=name) for c, name in zip(self.columns, names, strict=True)))
+
+    def allows(self, x: Float[np.ndarray, "N D"]) -> Bool[np.ndarray, "N"]:
+        """Which rows the columns can have."""
+        return ~np.stack([c.refused(v) for c, v in zip(self.columns, x.T, strict=True)], 1).any(1)
+
     def check(self, x: Float[np.ndarray, "N D"], source: str = "the array") -> None:
         """InputError where a number is none that its column can have; a missing one it can."""
         for i, column in enumerate(self.columns):
@@ -88,16 +102,11 @@ class Schema:
                     f"{column.expected}: mend or drop the row"
                 )
 
-    def with_tails(self, tails: Sequence[bool]) -> "Schema":
-        """The same, and which columns' far cells are drawn in."""
-        pairs = zip(self.columns, tails, strict=True)
-        return Schema(tuple(replace(column, tails=bool(drawn)) for column, drawn in pairs))
-
     def to_config(self) -> list[dict[str, Any]]:
         """Plain values, for the checkpoint."""
-        blank = asdict(Column(None, None))
+        usual = {field.name: field.default for field in fields(Column)}
         return [
-            {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(c).items() if v != blank[k]}
+            {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(c).items() if v != usual[k]}
             for c in self.columns
         ]
 
@@ -117,9 +126,10 @@ class Schema:
         for column in columns:
             fits = len(column.levels) == len(column.shares) and all(s > 0 for s in column.shares)
             fits &= (column.kind == "categorical") == bool(column.levels)
-            fits &= list(column.values) == sorted(set(column.values))
+            fits &= list(column.values) == sorted(set(column.values)) and 0 < column.scale < math.inf
+            fits &= math.isfinite(column.shift) and (column.kind != "date" or column.unit is not None)
             if not fits:
-                raise InputError(f"the columns that were kept are damaged: levels of {column.name}")
+                raise InputError(f"the columns that were kept are damaged: {column.name}")
             own_type(column.type)
         return cls(tuple(columns))
 
