@@ -25,6 +25,7 @@ from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import Kernel, init, normal_like
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
+from energy_gan.system.commands import command
 
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
 BATCH = 1_024  # points at a time,
@@ -360,7 +361,7 @@ class Model:
         if not self.has_generator:
             raise InputError(
                 "this run trained an energy alone and has no generator to sample: "
-                "score points with `make energy`, or train METHOD=aligned"
+                f"score points with `{command('energy')}`, or train METHOD=aligned"
             )
         if n < 1:
             raise InputError(f"at least 1 sample must be asked for, got {n}")

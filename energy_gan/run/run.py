@@ -24,9 +24,11 @@ from energy_gan.methods.base import Method
 from energy_gan.model import Model
 from energy_gan.run.build import REFUSALS, build, check, refusal
 from energy_gan.run.checkpoints import newest, way_on
-from energy_gan.run.compose import Config, compose
+from energy_gan.run.compose import compose
 from energy_gan.run.contents import check_fits
 from energy_gan.run.distributed import lost
+from energy_gan.run.plain import Config
+from energy_gan.system.commands import command
 from energy_gan.system.files import held, write_text
 
 PRECISIONS = ("32-true", "bf16-mixed", "32", "bf16")  # the last two are Lightning's short names
@@ -69,6 +71,7 @@ class Run:
     def _make_method(self) -> None:
         torch.manual_seed(self.config["seed"])  # the networks' first weights
         self.method = _method(self.config["method"], self.parts)
+        _make_optimizers(self.method)
         self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
         if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(Model(self.method), self.data)
@@ -167,8 +170,8 @@ class Run:
         step, last = checkpoint["global_step"], self.trainer.max_steps
         if step >= last:
             raise InputError(
-                f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: "
-                f"to go on, give ARGS='trainer.max_steps={2 * last}'"
+                f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: to go on, "
+                + command("resume", RUN=str(self.folder), ARGS=f"trainer.max_steps={2 * last}")
             )
         if self.trainer.is_global_zero:
             self._write_config()
@@ -298,6 +301,15 @@ def _method(node: Config, parts: dict[str, nn.Module]) -> Method:
         return make(**parts)
     except REFUSALS as error:
         raise InputError(f"method with {' and '.join(parts)} of your own: {refusal(error)}") from error
+
+
+def _make_optimizers(method: Method) -> None:
+    """InputError where one refuses its settings; else that would be said in the midst of Lightning."""
+    try:
+        for player in method.players:
+            _ = player.optimizer
+    except REFUSALS as error:
+        raise InputError(f"method: {refusal(error)}") from error
 
 
 def _quieten() -> None:
