@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -224,11 +224,14 @@ def fit(
     *,
     method: str | None = None,
     energy: nn.Module | None = None,
-    generator: Generator | None = None,
+    generator: nn.Module | None = None,
     max_steps: int | None = None,
+    columns: Mapping[str, Any] | str | None = None,
+    missing: str | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
+    verbose: bool = True,
 ) -> Model:
     """Train a pair on an array of points, shape (N, D); nothing is written unless `run_dir` is given.
 
@@ -237,12 +240,16 @@ def fit(
         method: a name in conf/method; the best for points, `aligned`, if None.
         energy: your own E, any module from (B, D) to (B,), instead of the method's. It sees
             standardised points.
-        generator: your own, `Generator(network, prior)`, instead of the method's.
+        generator: your own, instead of the method's: a `Generator`, or any module from (B, K) to (B, D),
+            which gets K normal latents and a little noise at its output.
         max_steps: instead of the recipe's.
+        columns: what they hold, as far as it is not to be detected, see `Schema.of`.
+        missing: what becomes of rows that lack a cell: "refuse", "drop" or "impute".
         seed: of the split, the first weights and the training.
         run_dir: keep the run in this new folder: config, checkpoints, numbers and pictures. With parts
             of your own `load` cannot rebuild it: the folder has their weights, the code is yours.
         overrides: any other `key=value` of the config.
+        verbose: show the columns and the progress; false is silent.
 
     Returns:
         The model in evaluation mode, in the units of x.
@@ -256,14 +263,16 @@ def fit(
     given = [f"method={method}"] if method else []
     given += ["data=points", "data.path=memory", f"data.shape=[{x.shape[1]}]"]
     given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
-    if max_steps is not None:
-        given.append(f"trainer.max_steps={max_steps}")
+    given += [f"trainer.max_steps={max_steps}"] if max_steps is not None else []
+    given += [f"data.missing={missing}"] if missing else []
+    given += [] if verbose else ["callbacks.progress.refresh_rate=0"]
     config = compose(given)
     if run_dir is None:
         config = without_folder(config)
     settings = config["data"]
     data = ArrayPoints(x, held_out=settings["held_out"], batch_size=settings["batch_size"], seed=seed)
-    parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
+    parts = {"energy": energy, "generator": generator and Generator.of(generator)}
+    parts = {name: part for name, part in parts.items() if part is not None}
     run = Run(config, data=data, **parts)
     if run_dir is not None:
         run.create()

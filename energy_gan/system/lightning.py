@@ -20,10 +20,18 @@ class TakesTrainer:
         lightning = sys.modules.get("lightning")
         return super().__new__(_joined(cls, getattr(lightning, cls.of_lightning) if lightning else cls.alone))
 
+    def __reduce__(self) -> tuple:
+        """Pickled by the class that has a name, and made anew with Lightning or without."""
+        return _blank, (vars(type(self)).get("named", type(self)),), self.__getstate__()
+
+
+def _blank(cls: type) -> Any:
+    return cls.__new__(cls)
+
 
 @cache
 def _joined(cls: type, base: type) -> type:
     """The class with one base more, behind its own."""
     if issubclass(cls, base):
         return cls
-    return type(cls)(cls.__name__, (cls, base), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+    return type(cls)(cls.__name__, (cls, base), {"__module__": cls.__module__, "named": cls})
