@@ -16,7 +16,8 @@ from torch import Tensor
 from energy_gan.data.base import DataModule
 from energy_gan.data.folder import folder_batches, require_images
 from energy_gan.data.images import ImageData
-from energy_gan.data.table import read_in_order, table_shape
+from energy_gan.data.schema import Schema
+from energy_gan.data.table import read_rows, table_shape
 from energy_gan.errors import InputError
 from energy_gan.model import Array, Model
 from energy_gan.randomness import random_generator
@@ -29,8 +30,8 @@ FITTED = 50_000_000  # numbers that the yardsticks see
 New = Path | Float[np.ndarray, "N D"]  # a folder of images, or rows
 
 
-def read_new(known: str | Path, path: str, columns: Sequence[str] | None) -> New:
-    """The rows of a table in the order of the columns; of images, which have none, the folder.
+def read_new(known: str | Path, path: str, schema: Schema | None) -> New:
+    """The rows of a table with these columns; of images, which have none, the folder.
 
     Args:
         known: what was trained on, or the run, for the complaint.
@@ -39,12 +40,12 @@ def read_new(known: str | Path, path: str, columns: Sequence[str] | None) -> New
         InputError: it is of another kind, cannot be read, or the folder has no image.
     """
     is_folder = Path(path).is_dir()
-    if columns is None and not is_folder:
+    if schema is None and not is_folder:
         raise InputError(f"{known} is of images and {path} is no folder: give a folder of images")
-    if columns is not None and is_folder:
+    if schema is not None and is_folder:
         raise InputError(f"{known} is of rows and {path} is a folder: give a .csv, .npy or .parquet")
-    if columns is not None:
-        return read_in_order(path, columns)
+    if schema is not None:
+        return read_rows(path, schema)
     require_images(Path(path))
     return Path(path)
 
@@ -83,10 +84,13 @@ def crop_of(data: Config) -> str:
 # ---- which are unusual
 
 
-def learn(source: str, overrides: Sequence[str], trust: Sequence[str], rate: float, scratch: str) -> "Run":
-    """A run that was trained on a table of normal rows, or on a folder of normal images.
+def learn(
+    source: str, new: str, overrides: Sequence[str], trust: Sequence[str], rate: float, scratch: str
+) -> tuple["Run", New]:
+    """A run that was trained on a table of normal rows, or on a folder of normal images; and the new ones.
 
     Args:
+        new: of the new ones the path, which are read before anything is trained.
         overrides: `run_dir` among them keeps it.
         scratch: a folder for decoded images that are not kept.
 
@@ -112,10 +116,13 @@ def learn(source: str, overrides: Sequence[str], trust: Sequence[str], rate: flo
     kept = config["run_dir"] is not None
     run = Run(config if kept else without_folder(config), trust)
     require_enough(run.data, rate)
+    rows = read_new(source, new, run.data.schema)
+    for note in run.data.notes:
+        print(note)
     if kept:
         run.create()
     run.fit()
-    return run
+    return run, rows
 
 
 def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> None:

@@ -18,10 +18,13 @@ SEES = {
     "metrics": GROUND | {"samplers", "metrics"},
 }
 below = set(NETWORKS)
-FLOORS = "inference | negatives | generator_terms | methods | model | reports run | detection"
+FLOORS = "inference | negatives | generator_terms | methods | evaluation | sampling | conditioning | model | "
+FLOORS += "reports run | detection"
 for floor in map(str.split, FLOORS.split("|")):
-    if "model" not in floor and below & {"model"}:
-        below |= {"data", "metrics"}
+    if "evaluation" in floor:
+        below |= {"data"}
+    if below & {"model"}:
+        below |= {"metrics"}
     SEES |= {room: below | {room} for room in floor}  # those of one floor do not see each other
     below |= set(floor)
 SEES |= {room: below | {room, "callbacks"} for room in ("callbacks", "search", "studies")}

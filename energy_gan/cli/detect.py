@@ -43,7 +43,6 @@ def main() -> None:
     check_writable(given.out, (".csv", ".parquet"))
 
     from energy_gan.data.folder import warn_of
-    from energy_gan.data.table import read_table
     from energy_gan.detection import called, learn, read_new, require_enough, score, threshold
     from energy_gan.model import Model
     from energy_gan.run.checkpoints import data_of
@@ -52,14 +51,12 @@ def main() -> None:
         if given.run:
             trust = only_trust(given.overrides)
             model = opened(given.run, trust, ["ranking"])
-            new = read_new(given.run, given.score, None if model.kind == "images" else model.columns)
+            new = read_new(given.run, given.score, model.schema)
             data = data_of(given.run, trust)
             data.setup()
             require_enough(data, given.rate, is_trained=True)
         else:
-            columns = None if Path(given.train).is_dir() else read_table(given.train)[1]
-            new = read_new(given.train, given.score, columns)
-            run = learn(given.train, *split_trust(given.overrides), given.rate, scratch)
+            run, new = learn(given.train, given.score, *split_trust(given.overrides), given.rate, scratch)
             if not run.trainer.is_global_zero:
                 sys.exit()  # of several processes the first scores and writes
             run.method.calibrate()

@@ -64,6 +64,9 @@ def main() -> None:
                     print(f"{kept['run_dir']} is finished: step {step} of {last}")
                 return
         run = Run(kept or config, trust)
+        if run.trainer.is_global_zero:
+            for note in run.data.notes:
+                print(note)
     if kept:
         run.resume(found)
     elif auto:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from energy_gan.data.schema import Schema
 from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 from energy_gan.run.build import TYPES, check_type
@@ -73,6 +74,8 @@ def _check_entries(held: dict[str, Any]) -> None:
     columns = config.get("columns")
     check_plain({**config, "columns": list(columns) if isinstance(columns, tuple) else columns})
     check_type(columns, list[str] | tuple[str, ...] | None, "columns")
+    if config.get("schema") is not None:
+        Schema.from_config(config["schema"])
     for name in TYPES.keys() & config.keys():
         check_type(config[name], TYPES[name], name)
     for name in WEIGHTS:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -17,6 +16,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from energy_gan.data.base import DataModule
+from energy_gan.data.schema import as_table
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
@@ -72,7 +72,7 @@ class Run:
         torch.manual_seed(self.config["seed"])  # the networks' first weights
         self.method = _method(self.config["method"], self.parts)
         _make_optimizers(self.method)
-        self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
+        self.method.save_hyperparameters({**self.config, **self.data.described})
         if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(Model(self.method), self.data)
 
@@ -233,10 +233,10 @@ def fit(
     overrides: Sequence[str] = (),
     verbose: bool = True,
 ) -> Model:
-    """Train a pair on an array of points, shape (N, D); nothing is written unless `run_dir` is given.
+    """Train a pair on a table, N rows of D columns; nothing is written unless `run_dir` is given.
 
     Args:
-        x: a numpy array or a tensor.
+        x: a frame, an array or a tensor, see `as_table`.
         method: a name in conf/method; the best for points, `aligned`, if None.
         energy: your own E, any module from (B, D) to (B,), instead of the method's. It sees
             standardised points.
@@ -257,11 +257,9 @@ def fit(
     Raises:
         InputError: x or a setting cannot be used.
     """
-    x = np.asarray(x, dtype=np.float32)
-    if x.ndim != 2:
-        raise InputError(f"x has shape {x.shape}: give a table of shape (N, D), one row for each point")
+    x = as_table(x, "x")
     given = [f"method={method}"] if method else []
-    given += ["data=points", "data.path=memory", f"data.shape=[{x.shape[1]}]"]
+    given += ["data=points", "data.path=memory", f"data.shape=[{x.num_columns}]"]
     given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
     given += [f"trainer.max_steps={max_steps}"] if max_steps is not None else []
     given += [f"data.missing={missing}"] if missing else []
@@ -270,7 +268,8 @@ def fit(
     if run_dir is None:
         config = without_folder(config)
     settings = config["data"]
-    data = ArrayPoints(x, held_out=settings["held_out"], batch_size=settings["batch_size"], seed=seed)
+    known = {name: settings[name] for name in ("columns", "missing", "held_out", "batch_size")}
+    data = ArrayPoints(x, **known | ({"columns": columns} if columns else {}), seed=seed)
     parts = {"energy": energy, "generator": generator and Generator.of(generator)}
     parts = {name: part for name, part in parts.items() if part is not None}
     run = Run(config, data=data, **parts)
