@@ -58,7 +58,7 @@ class Conditioning(Sampling):
             InputError: there is no energy or no generator to start from, a column is unknown or all are
                 given, or a value is none that the column can have.
         """
-        self._check_sampling(n, 0)
+        n, _, seed = self._check_sampling(n, 0, seed)
         self._needs("energy")
         held = self._places(given)
         rng, size = random_generator(seed, 6), max(POOL, 2 * n)

@@ -22,7 +22,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from energy_gan.data.frames import as_given, is_frame
+from energy_gan.data.frames import is_frame
+from energy_gan.errors import InputError
 from energy_gan.evaluation import evaluating
 from energy_gan.metrics.assessment import log_normalizer
 from energy_gan.numerics.ppca import evenly
@@ -99,6 +100,8 @@ class EnergyEstimator(DensityMixin, BaseEstimator):
             overrides=self.overrides,
             verbose=self.verbose,
         )
+        if "energy" not in self.model_.offers:
+            raise InputError(f"method={self.method} learns no energy, so there is no density: give another")
         self.log_normalizer_ = self._log_normalizer(x)
         return self
 
@@ -123,9 +126,7 @@ class EnergyEstimator(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         x = self.model_.sample(n_samples, self._seed if random_state is None else random_state)
-        return (
-            x.numpy() if self._given is None else as_given(self.model_.schema.decode(x.numpy()), self._given)
-        )
+        return x.numpy() if self._given is None else self.model_.frame(x, self._given)
 
     def _validated(self, X: Any, reset: bool = False) -> Any:  # noqa: N803
         """What scikit-learn asks of X: names, numbers of columns, of an array its cells too."""

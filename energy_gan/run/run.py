@@ -270,9 +270,15 @@ def fit(
     settings = config["data"]
     known = {name: settings[name] for name in ("columns", "missing", "held_out", "batch_size")}
     data = ArrayPoints(x, **known | ({"columns": columns} if columns else {}), seed=seed)
-    parts = {"energy": energy, "generator": generator and Generator.of(generator)}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
+    for name, part in parts.items():
+        if not isinstance(part, nn.Module):
+            raise InputError(f"{name} is of type {type(part).__name__}, expected a module of torch")
+    if generator is not None:
+        parts["generator"] = Generator.of(generator)
     run = Run(config, data=data, **parts)
+    for note in data.notes if verbose else ():
+        print(note)
     if run_dir is not None:
         run.create()
     run.fit()
