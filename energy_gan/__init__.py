@@ -4,6 +4,7 @@ import energy_gan
 model = energy_gan.fit(x)                  # an array of points
 model = energy_gan.load("runs/…")          # or a run's folder
 model.energy(x), model.sample(1000)
+energy_gan.EnergyEstimator().fit(x)        # the same in scikit-learn's manner
 """
 
 from typing import TYPE_CHECKING

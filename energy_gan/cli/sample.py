@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from energy_gan.cli import KERNELS, Parser, door, kernel_of, opened
 from energy_gan.errors import InputError
-from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_table
+from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_frames, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +64,9 @@ def main() -> None:
 
 def write(out: Path, blocks: Iterator["Tensor"], n: int, model: "Model") -> None:
     """The samples as what the name's ending says."""
+    if model.is_table and out.suffix in (".csv", ".parquet"):
+        write_frames(out, (model.frame(block) for block in blocks))
+        return
     if out.suffix in WRITERS:
         write_table(out, (block.numpy() for block in blocks), (n, *model.method.shape), model.columns)
         return

@@ -22,7 +22,6 @@ from torch import Tensor
 from energy_gan.data.base import Batches, DataModule
 from energy_gan.data.columns import reads_as_number
 from energy_gan.data.density import Density
-from energy_gan.data.missing import imputed
 from energy_gan.data.schema import Schema, as_table
 from energy_gan.data.units import FENCE, Units, fitted
 from energy_gan.errors import InputError
@@ -100,7 +99,7 @@ class ArrayPoints(DataModule):
         n_held_out = min(max(1, round(self.share * len(x))), len(whole) - 2)
         held_out = whole[:n_held_out]
         rest = order[~np.isin(order, held_out)]
-        points = imputed(self.schema, x[rest], random_generator(self.seed, 5)) if lacks.any() else x[rest]
+        points = self._imputed(x[rest]) if lacks.any() else x[rest]
         for column, values in zip(self.schema.columns, points.T, strict=True):
             if values.min() == values.max():
                 raise InputError(
@@ -109,6 +108,11 @@ class ArrayPoints(DataModule):
                     "drop the column"
                 )
         return torch.from_numpy(points), torch.from_numpy(x[held_out])
+
+    def _imputed(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
+        from energy_gan.data.missing import imputed  # with scikit-learn: a second
+
+        return imputed(self.schema, x, random_generator(self.seed, 5))
 
     def moments(self) -> tuple[Float[Tensor, "D"], Float[Tensor, "D"]]:
         """The method itself gets numbers that are standardised already."""
