@@ -104,7 +104,7 @@ class Sampling:
                 f"this run offers {' and '.join(sorted(self.offers))}, here it needs {what}: give another run"
             )
 
-    def sample(self, n: int, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
+    def sample(self, n: int | float, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator; the same seed gives the same samples.
 
         Args:
@@ -135,7 +135,9 @@ class Sampling:
             u = torch.cat([generator.draw(part, rng).samples for part in parts])
         return self.units.own(u)
 
-    def sample_blocks(self, n: int, seed: int = 0, refine: int = 0) -> Iterator[Float[Tensor, "B *S"]]:
+    def sample_blocks(
+        self, n: int | float, seed: int = 0, refine: int = 0
+    ) -> Iterator[Float[Tensor, "B *S"]]:
         """The samples of `sample` block by block, for more of them than memory holds.
 
         Each block has a random stream of its own, so its size, `block`, is the model's and no setting.
@@ -252,7 +254,7 @@ class Sampling:
             )
         return torch.from_numpy(rows)
 
-    def _check_sampling(self, n: int, refine: int, seed: int) -> tuple[int, int, int]:
+    def _check_sampling(self, n: int | float, refine: int, seed: int) -> tuple[int, int, int]:
         """They, as whole numbers."""
         n, refine, seed = whole("n", n), whole("refine", refine), whole("seed", seed)
         if not self.has_generator:

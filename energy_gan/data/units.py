@@ -75,7 +75,7 @@ class Units:
         """
         w, log_volumes = list(x.double().unbind(1)), list(self.scale.log().expand(len(x), -1).unbind(1))
         for i, column in self.special:
-            ξ = x.new_tensor(0.5).double()
+            ξ = x.new_tensor([0.5]).double()
             if noise is not None and i in self.noises:
                 ξ = noise[:, self.noises.index(i)]
             w[i], log_q = column.networks(w[i], ξ)

@@ -20,25 +20,21 @@ def on_a_frame():
     return EnergyEstimator(max_steps=2).fit(FRAME)
 
 
-def test_scores_are_densities():
-    """log p of an untrained pair in the plane: its integral is 1."""
-    estimator = EnergyEstimator(max_steps=100).fit(X)
-    low, high = X.mean(0) - 12 * X.std(0), X.mean(0) + 12 * X.std(0)
-    axes = [np.linspace(a, b, 241) for a, b in zip(low, high, strict=True)]
-    grid = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
-    mass = np.exp(estimator.score_samples(grid)).sum() * np.prod([a[1] - a[0] for a in axes])
-    assert mass == pytest.approx(1, abs=0.1)
+def test_scores_are_log_densities():
+    """The integral of p is 1."""
+    estimator = EnergyEstimator(max_steps=5).fit(X)
+    sides = [np.linspace(m - 12 * s, m + 12 * s, 121) for m, s in zip(X.mean(0), X.std(0), strict=True)]
+    grid = np.stack(np.meshgrid(*sides), -1).reshape(-1, 2)
+    mass = np.exp(estimator.score_samples(grid)).sum() * np.prod([side[1] - side[0] for side in sides])
+    assert mass == pytest.approx(1, abs=0.05)
     assert estimator.score(X) == pytest.approx(estimator.score_samples(X).mean())
 
 
-def test_it_searches_in_a_pipeline():
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), EnergyEstimator(max_steps=2)),
-        {"energyestimator__max_steps": [2, 3]},
-        cv=2,
-    )
-    assert search.fit(X).best_params_["energyestimator__max_steps"] in (2, 3)
-    assert np.isfinite(search.best_estimator_.score_samples(X)).all()
+def test_it_is_searched_in_a_pipeline():
+    steps = {"energyestimator__max_steps": [3]}
+    search = GridSearchCV(make_pipeline(StandardScaler(), EnergyEstimator()), steps, cv=2)
+    assert search.fit(X).best_estimator_[-1].max_steps == 3
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 def test_parameters_are_kept_as_they_were_given():
