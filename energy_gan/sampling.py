@@ -230,7 +230,7 @@ class Sampling:
 
     def _checked(self, x: Any) -> Real[Tensor, "B *S"]:
         """The points as a tensor, if they have the shape of those trained on; a table's in its numbers."""
-        if is_frame(x):
+        if is_frame(x) or isinstance(x, Mapping):
             return self._encoded(x)
         x = as_points(x)
         if tuple(x.shape[1:]) != self.method.shape:

@@ -1,6 +1,5 @@
 """What is given as a table or as points, and a table as a frame of the library that it came from."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ NUMBERS = "biuf"  # NumPy's kinds
 
 
 def is_frame(table: Any) -> bool:
-    """Whether it has columns with names: a frame of pandas, polars or Arrow, a mapping of columns."""
-    return hasattr(table, "__arrow_c_stream__") or isinstance(table, Mapping)
+    """Whether it is a frame of pandas, polars or Arrow: columns with names."""
+    return hasattr(table, "__arrow_c_stream__")
 
 
 def as_points(x: Any) -> np.ndarray | torch.Tensor:
