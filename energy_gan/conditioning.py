@@ -29,7 +29,7 @@ class Conditioning(Sampling):
     """Sampling and scoring of some columns given the others."""
 
     def sample(
-        self, n: int, seed: int = 0, refine: int = 0, given: Mapping[str, Any] | None = None
+        self, n: int | float, seed: int = 0, refine: int = 0, given: Mapping[str, Any] | None = None
     ) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator, see `Sampling.sample`; or, given columns, of the energy.
 
@@ -46,7 +46,7 @@ class Conditioning(Sampling):
 
     @torch.no_grad()
     def sample_given(
-        self, n: int, given: Mapping[str, Any], seed: int = 0, n_steps: int = 100
+        self, n: int | float, given: Mapping[str, Any], seed: int = 0, n_steps: int = 100
     ) -> Float[Tensor, "n D"]:
         """n samples whose named columns are as given: chains on the energy, see `samplers/conditional.py`.
 
@@ -58,7 +58,7 @@ class Conditioning(Sampling):
             InputError: there is no energy or no generator to start from, a column is unknown or all are
                 given, or a value is none that the column can have.
         """
-        self._check_sampling(n, 0)
+        n, _, seed = self._check_sampling(n, 0, seed)
         self._needs("energy")
         held = self._places(given)
         rng, size = random_generator(seed, 6), max(POOL, 2 * n)

@@ -6,7 +6,7 @@ normal ones so many, or fewer, are flagged by mistake.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +19,12 @@ from energy_gan.data.images import ImageData
 from energy_gan.data.schema import Schema
 from energy_gan.data.table import read_rows, table_shape
 from energy_gan.errors import InputError
-from energy_gan.metrics.anomaly import MIXTURE, auroc, detectors, least_for, scores_of, threshold_at_rate
 from energy_gan.model import Array, Model
 from energy_gan.randomness import random_generator
-from energy_gan.run.compose import Config, compose
-from energy_gan.run.run import Run, without_folder
+from energy_gan.run.plain import Config
+
+if TYPE_CHECKING:
+    from energy_gan.run.run import Run
 
 FITTED = 50_000_000  # numbers that the yardsticks see
 New = Path | Float[np.ndarray, "N D"]  # a folder of images, or rows
@@ -85,7 +86,7 @@ def crop_of(data: Config) -> str:
 
 def learn(
     source: str, new: str, overrides: Sequence[str], trust: Sequence[str], rate: float, scratch: str
-) -> tuple[Run, New]:
+) -> tuple["Run", New]:
     """A run that was trained on a table of normal rows, or on a folder of normal images; and the new ones.
 
     Args:
@@ -96,6 +97,9 @@ def learn(
     Raises:
         InputError: an override is wrong or names the data; there are too few of them for the rate.
     """
+    from energy_gan.run.compose import compose
+    from energy_gan.run.run import Run, without_folder  # with Lightning: seconds, and only here
+
     is_folder = Path(source).is_dir()
     named = ("data", "data.root") if is_folder else ("data", "data.path", "data.shape")
     for override in overrides:
@@ -127,6 +131,8 @@ def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> N
     Args:
         is_trained: so that another share cannot be held out.
     """
+    from energy_gan.metrics.anomaly import least_for
+
     least, n_held_out = least_for(rate), len(data.held_out)
     if n_held_out < least:
         share = np.ceil(100 * least / (n_held_out + len(data.points))) / 100
@@ -148,6 +154,8 @@ def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> fl
     Raises:
         InputError: one is not finite.
     """
+    from energy_gan.metrics.anomaly import threshold_at_rate
+
     of_normal = model.ranking(data.held_out).numpy()
     for which, values in (("new", scored.ranks), ("held-out", of_normal)):
         if n_bad := int((~np.isfinite(values)).sum()):
@@ -169,6 +177,8 @@ def versus(
 
     The scores are those of the energy and, as yardsticks, of two detectors that saw the images trained on.
     """
+    from energy_gan.metrics.anomaly import MIXTURE, auroc, detectors, scores_of
+
     rng = random_generator(seed, 1)
     own = data.pixels(data.held_out[torch.randperm(len(data.held_out), generator=rng)[:n]])
     x = torch.cat([own, *outside.values()])

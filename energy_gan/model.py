@@ -1,5 +1,6 @@
 """What was trained, ready to use: energies, samples and rankings in the data's own units."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,11 +9,13 @@ from jaxtyping import Float, Real
 from torch import Tensor
 
 from energy_gan.conditioning import Conditioning
+from energy_gan.data.frames import as_given
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.evaluation import BATCH, batch_size, evaluating, in_batches
 from energy_gan.randomness import random_generator
 from energy_gan.sampling import CHAINS
+from energy_gan.saving import save
 
 __all__ = ["Array", "Model", "Reconstruction", "evaluating"]
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"] | Any  # of a table also a frame
@@ -65,6 +68,26 @@ class Model(Conditioning):
         with evaluating(self.learned.energy) as energy:
             return in_batches(lambda part: energy(part.float().to(device)), u, device).cpu()
 
+    def save(self, folder: str | Path) -> None:
+        """Keep it in a new folder, which `energy_gan.load` reads.
+
+        Of parts of your own it has the weights, and `load` cannot rebuild them.
+
+        Raises:
+            InputError: the folder is there already.
+        """
+        save(self.method, Path(folder))
+
+    def frame(self, x: Float[Tensor, "n D"], library: str = "pandas") -> Any:
+        """Samples as a frame, each column of its own type; of "pandas", "polars" or "pyarrow".
+
+        Raises:
+            InputError: it was trained on images.
+        """
+        if self.schema is None:
+            raise InputError("this run was trained on images, which are no frame")
+        return as_given(self.schema.decode(x.numpy()), library)
+
     @property
     def ranked_by(self) -> str:
         """What `ranking` is called: "energy" where it is one."""
@@ -106,8 +129,18 @@ class Model(Conditioning):
         return -self.energy(x)
 
     def relative_log_prob(self, x: Array, y: Array) -> Float[Tensor, "B"]:
-        """log p(x) / p(y) = E(y) − E(x), for each pair of rows: what an energy is for."""
-        return self.energy(y) - self.energy(x)
+        """log p(x) / p(y) = E(y) − E(x), for each pair of rows: what an energy is for.
+
+        Raises:
+            InputError: there are not as many of both, or one of either.
+        """
+        of_x, of_y = self.energy(x), self.energy(y)
+        if 1 not in (len(of_x), len(of_y)) and len(of_x) != len(of_y):
+            raise InputError(
+                f"{len(of_x)} rows are compared with {len(of_y)}: give as many of both, or one to compare "
+                "all with"
+            )
+        return of_y - of_x
 
     def classify(self, x: Array) -> Float[Tensor, "B K"]:
         """p(y | x), the probability of each class. Images as in `energy`.

@@ -1,8 +1,9 @@
 """What a method's generator and energy draw, in the data's own units."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float, Real
 from torch import Tensor
 
 from energy_gan.data.columns import Column
+from energy_gan.data.frames import as_numbers, as_points, is_frame
 from energy_gan.data.schema import Schema
 from energy_gan.data.units import Units
 from energy_gan.errors import InputError
@@ -22,6 +24,7 @@ from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import Kernel, init, normal_like
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
+from energy_gan.system.commands import command
 
 BLOCK = 65_536  # samples that one random stream makes,
 BLOCK_NUMBERS = 2**26  # fewer of more numbers, so that a block takes at most 512 MB
@@ -101,7 +104,7 @@ class Sampling:
                 f"this run offers {' and '.join(sorted(self.offers))}, here it needs {what}: give another run"
             )
 
-    def sample(self, n: int, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
+    def sample(self, n: int | float, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator; the same seed gives the same samples.
 
         Args:
@@ -113,10 +116,10 @@ class Sampling:
         Raises:
             InputError: the method trained no generator, n is less than 1 or refine less than 0.
         """
-        self._check_sampling(n, refine)
+        n, refine, seed = self._check_sampling(n, refine, seed)
         try:
             x = torch.empty(n, *self.method.shape, dtype=self.units.dtype)
-        except RuntimeError as error:  # torch has no class of its own for it on a CPU
+        except (RuntimeError, TypeError) as error:  # torch has no class of its own for it on a CPU
             raise _too_many(n) from error
         for _ in self._fill(x.split(self.block), seed, refine):
             pass
@@ -132,12 +135,14 @@ class Sampling:
             u = torch.cat([generator.draw(part, rng).samples for part in parts])
         return self.units.own(u)
 
-    def sample_blocks(self, n: int, seed: int = 0, refine: int = 0) -> Iterator[Float[Tensor, "B *S"]]:
+    def sample_blocks(
+        self, n: int | float, seed: int = 0, refine: int = 0
+    ) -> Iterator[Float[Tensor, "B *S"]]:
         """The samples of `sample` block by block, for more of them than memory holds.
 
         Each block has a random stream of its own, so its size, `block`, is the model's and no setting.
         """
-        self._check_sampling(n, refine)
+        n, refine, seed = self._check_sampling(n, refine, seed)
         sizes = (min(self.block, n - first) for first in range(0, n, self.block))
         return self._fill(
             (torch.empty(size, *self.method.shape, dtype=self.units.dtype) for size in sizes), seed, refine
@@ -225,20 +230,22 @@ class Sampling:
 
     def _checked(self, x: Any) -> Real[Tensor, "B *S"]:
         """The points as a tensor, if they have the shape of those trained on; a table's in its numbers."""
-        frame = hasattr(x, "__arrow_c_stream__") or isinstance(x, Mapping)
-        if not frame:
-            x = torch.as_tensor(x)
-            if x.shape[1:] != self.method.shape:
-                raise InputError(
-                    f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
-                    f"{self.method.shape}: give an array of shape "
-                    f"(n, {', '.join(map(str, self.method.shape))})"
-                )
-            if not self.is_table or x.requires_grad:
-                return x
+        if is_frame(x) or isinstance(x, Mapping):
+            return self._encoded(x)
+        x = as_points(x)
+        if tuple(x.shape[1:]) != self.method.shape:
+            raise InputError(
+                f"points of shape {tuple(x.shape[1:])} were given, the model knows shape "
+                f"{self.method.shape}: give an array of shape (n, {', '.join(map(str, self.method.shape))})"
+            )
+        if self.is_table and not (isinstance(x, Tensor) and x.requires_grad):
+            return self._encoded(x)
+        return as_numbers(x)
+
+    def _encoded(self, table: Any) -> Float[Tensor, "B D"]:
         if self.schema is None:
             raise InputError("a table was given, and this run was trained on images: give these")
-        rows = self.schema.encode(x)
+        rows = self.schema.encode(table)
         if (lacks := np.isnan(rows)).any():
             row, column = np.argwhere(lacks)[0]
             raise InputError(
@@ -247,11 +254,13 @@ class Sampling:
             )
         return torch.from_numpy(rows)
 
-    def _check_sampling(self, n: int, refine: int) -> None:
+    def _check_sampling(self, n: int | float, refine: int, seed: int) -> tuple[int, int, int]:
+        """They, as whole numbers."""
+        n, refine, seed = whole("n", n), whole("refine", refine), whole("seed", seed)
         if not self.has_generator:
             raise InputError(
                 "this run trained an energy alone and has no generator to sample: "
-                "score points with `make energy`, or train METHOD=aligned"
+                f"score points with `{command('energy')}`, or train METHOD=aligned"
             )
         if n < 1:
             raise InputError(f"at least 1 sample must be asked for, got {n}")
@@ -259,6 +268,7 @@ class Sampling:
             raise InputError(f"refine is a number of steps, at least 0, got {refine}")
         if refine:
             self._needs("energy")
+        return n, refine, seed
 
     def _fill(self, blocks: Iterable[Tensor], seed: int, refine: int) -> Iterator[Tensor]:
         """Put samples into each block, on the CPU, in the data's own units."""
@@ -300,3 +310,15 @@ class Sampling:
 
 def _too_many(n: int) -> InputError:
     return InputError(f"{n} samples do not fit in memory: draw fewer at a time, each with a seed")
+
+
+def whole(name: str, value: Any) -> int:
+    """A count, also written as 1e5.
+
+    Raises:
+        InputError: it is no whole number.
+    """
+    try:
+        return index(int(value) if isinstance(value, float) and value.is_integer() else value)
+    except TypeError as error:
+        raise InputError(f"{name} is a whole number, got {value!r}") from error

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from energy_gan.cli import Parser, door, opened
 from energy_gan.errors import InputError
-from energy_gan.run.compose import only_trust, split_trust
+from energy_gan.run.words import only_trust, split_trust
 from energy_gan.system.tables import check_writable, write_frames
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--score", required=True, help="a table of new rows, or a folder of new images")
     parser.add_argument("--rate", type=float, default=0.01, help="wanted share of false alarms (0.01)")
     parser.takes_out("scores.csv", ".csv or .parquet")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as `make train` takes them")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for training")
     given = parser.parse_args()
     if not 0 < given.rate < 1:
         raise InputError(

@@ -12,6 +12,7 @@ With `--sampler mala` chains first walk in the generator's latent space towards 
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,6 @@ def main() -> None:
     if given.out:
         check_outputs(given, given.out)
 
-    from energy_gan.reports.pictures import write_grid, write_pictures
-
     as_pictures = given.out and given.out.suffix not in WRITERS
     model = opened(given.run, given.trust, ["generator", *(["images"] if as_pictures else [])])
     n, out = (64, Path("samples.png")) if model.kind == "images" else (1000, Path("samples.csv"))
@@ -66,16 +65,24 @@ def main() -> None:
     else:
         blocks = model.sample_blocks(n, given.seed, given.refine)
         require_room_for(out, n, model.dimension)
+    write(out, blocks, n, model)
+    print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
+
+
+def write(out: Path, blocks: Iterator["Tensor"], n: int, model: "Model") -> None:
+    """The samples as what the name's ending says."""
+    if model.is_table and out.suffix in (".csv", ".parquet"):
+        write_frames(out, (model.frame(block) for block in blocks))
+        return
+    if out.suffix in WRITERS:
+        write_table(out, (block.numpy() for block in blocks), (n, *model.method.shape), model.columns)
+        return
+    from energy_gan.reports.pictures import write_grid, write_pictures  # with torchvision: a second
+
     if out.suffix == ".png":
         write_grid(out, next(blocks), columns=max(1, round(n**0.5)))
-    elif out.suffix == "":
-        write_pictures(out, blocks, n)
-    elif model.is_table and out.suffix != ".npy":
-        write_frames(out, (model.schema.decode(block.numpy()).to_pandas() for block in blocks))
     else:
-        arrays = (block.numpy() for block in blocks)
-        write_table(out, arrays, (n, *model.method.shape), model.columns)
-    print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
+        write_pictures(out, blocks, n)
 
 
 def check_chains(given: argparse.Namespace) -> None:

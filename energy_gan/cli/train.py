@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.run.compose import compose, options, split_resume, split_trust
+from energy_gan.run.compose import compose, options
 from energy_gan.run.quick_start import quick_start
 from energy_gan.run.take_up import choose_run_dir, first_process, taken_up
+from energy_gan.run.words import split_resume, split_trust
 
 DESCRIPTION = """\
 Train an energy model and a generator of the same distribution, measure and draw them.

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int, Shaped
-from lightning import LightningDataModule
 from torch import Tensor
 
 from energy_gan.data.density import Density
@@ -21,6 +20,7 @@ from energy_gan.errors import InputError
 from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import random_generator
 from energy_gan.shapes import Batch
+from energy_gan.system.lightning import TakesTrainer
 
 
 class Batches:
@@ -59,7 +59,7 @@ class Batches:
             step += 1
 
 
-class DataModule(LightningDataModule, ABC):
+class DataModule(TakesTrainer, ABC):
     """Points in memory, standardised for training.
 
     Attributes, after `setup`:
@@ -78,6 +78,8 @@ class DataModule(LightningDataModule, ABC):
         seed: of the draw, the split and the order of the batches.
     """
 
+    of_lightning = "LightningDataModule"
+    trainer = None
     kind: Literal["points", "images"] = "points"
     density: Density | None = None
     columns: Sequence[str] | None = None

@@ -1,10 +1,11 @@
-"""A user's own table, one row for each point: a frame or an array, a .npy, .csv or .parquet file.
+"""A user's own table, one row for each point: a frame, an array or a file.
 
 Whatever is wrong with it is one line that names the place, what was expected and what to do.
 Rows count from 1 and do not count a header.
 """
 
 import csv
+import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,14 @@ from torch import Tensor
 from energy_gan.data.base import Batches, DataModule
 from energy_gan.data.columns import reads_as_number
 from energy_gan.data.density import Density
-from energy_gan.data.missing import imputed
 from energy_gan.data.schema import Schema, as_table
 from energy_gan.data.units import FENCE, Units, fitted
 from energy_gan.errors import InputError
 from energy_gan.randomness import random_generator
 from energy_gan.shapes import Batch
 
-ENDINGS = (".npy", ".csv", ".parquet")
+SEPARATED = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}  # by what
+ENDINGS = (".npy", *SEPARATED, ".parquet", ".xlsx")
 ROW_NUMBERS = ("", "__index_level_0__")  # how pandas names an index that it saves in .csv and .parquet
 Given = Mapping[str, Any] | str | None
 
@@ -98,7 +99,7 @@ class ArrayPoints(DataModule):
         n_held_out = min(max(1, round(self.share * len(x))), len(whole) - 2)
         held_out = whole[:n_held_out]
         rest = order[~np.isin(order, held_out)]
-        points = imputed(self.schema, x[rest], random_generator(self.seed, 5)) if lacks.any() else x[rest]
+        points = self._imputed(x[rest]) if lacks.any() else x[rest]
         for column, values in zip(self.schema.columns, points.T, strict=True):
             if values.min() == values.max():
                 raise InputError(
@@ -107,6 +108,11 @@ class ArrayPoints(DataModule):
                     "drop the column"
                 )
         return torch.from_numpy(points), torch.from_numpy(x[held_out])
+
+    def _imputed(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
+        from energy_gan.data.missing import imputed  # with scikit-learn: a second
+
+        return imputed(self.schema, x, random_generator(self.seed, 5))
 
     def moments(self) -> tuple[Float[Tensor, "D"], Float[Tensor, "D"]]:
         """The method itself gets numbers that are standardised already."""
@@ -184,7 +190,7 @@ class TablePoints(ArrayPoints):
     """The rows of a table on disk, a random part of them held out.
 
     Args:
-        path: of a .npy, .csv or .parquet file, see `read_table`.
+        path: of a file, see `read_table`.
         shape: of one point, [number of columns].
         columns, missing, held_out, batch_size, seed, density: as in `ArrayPoints`.
     """
@@ -214,8 +220,9 @@ class TablePoints(ArrayPoints):
 def read_table(path: str, n_columns: int | None = None) -> pa.Table:
     """A table; its columns are named x0, x1, … where it has no names.
 
-    A .npy file holds an array of two dimensions; nothing pickled is read. A .csv file is separated
-    by commas; if all cells of its first line are numbers, it has no header.
+    A .npy file holds an array of two dimensions; nothing pickled is read. A .csv file is separated by commas,
+    a .tsv file by tabs, and .gz may follow; if all cells of its first line are numbers, it has no header. Of
+    .xlsx the first sheet is read.
 
     Args:
         n_columns: how many there must be, None for any number.
@@ -247,8 +254,10 @@ def table_shape(path: str) -> list[int]:
     file = _file(path)
     if _ending(file) == ".npy":
         return [_open_npy(file).shape[1]]
-    if _ending(file) == ".csv":
+    if _ending(file) in SEPARATED:
         return [len(_first_line(file))]
+    if _ending(file) == ".xlsx":
+        return [_read_xlsx(file).num_columns]
     with _explained(file):
         return [len(pa.parquet.read_schema(file))]
 
@@ -268,7 +277,7 @@ def _file(path: str) -> Path:
 
 
 def _ending(file: Path) -> str:
-    return file.suffix.lower()
+    return "".join(file.suffixes[-2 if file.suffix.lower() == ".gz" else -1 :]).lower()
 
 
 @contextmanager
@@ -305,8 +314,9 @@ def _read_npy(file: Path) -> pa.Table:
 
 
 def _read_arrow(file: Path) -> pa.Table:
+    readers = {".parquet": pa.parquet.read_table, ".xlsx": _read_xlsx}
     with _explained(file):
-        table = pa.parquet.read_table(file) if _ending(file) == ".parquet" else _read_csv(file)
+        table = readers.get(_ending(file), _read_separated)(file)
     for number, name in enumerate(table.column_names, start=1):
         if name in ROW_NUMBERS:
             raise InputError(
@@ -316,21 +326,41 @@ def _read_arrow(file: Path) -> pa.Table:
     return table
 
 
-def _read_csv(file: Path) -> pa.Table:
+def _read_separated(file: Path) -> pa.Table:
     first = _first_line(file)
     names = _numbered(len(first)) if all(map(reads_as_number, first)) else None
     # one thread: Arrow then tells the number of a bad line
-    return pa.csv.read_csv(file, pa.csv.ReadOptions(use_threads=False, column_names=names))
+    read, parse = pa.csv.ReadOptions(use_threads=False, column_names=names), pa.csv.ParseOptions
+    return pa.csv.read_csv(file, read, parse(delimiter=SEPARATED[_ending(file)]))
+
+
+def _read_xlsx(file: Path) -> pa.Table:
+    """The first sheet, by an extra."""
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise InputError(
+            f"{file}: .xlsx is read with an extra: pip install 'energy_gan[excel]', or save it as .csv"
+        ) from error
+    with _explained(file):
+        sheet = load_workbook(file, read_only=True, data_only=True).worksheets[0]
+        first, *rows = [*sheet.values] or [()]
+        if all(map(reads_as_number, first)):
+            first, rows = _numbered(len(first)), [first, *rows]
+        names = ["" if name is None else str(name) for name in first]
+        return pa.Table.from_arrays([pa.array([row[i] for row in rows]) for i in range(len(names))], names)
 
 
 def _first_line(file: Path) -> list[str]:
-    with _explained(file), file.open(encoding="utf-8-sig", newline="") as lines:
-        first = next((line for line in csv.reader(lines) if line), [])
+    separator, opened = SEPARATED[_ending(file)], gzip.open if file.suffix.lower() == ".gz" else open
+    with _explained(file), opened(file, "rt", encoding="utf-8-sig", newline="") as lines:
+        first = next((line for line in csv.reader(lines, delimiter=separator) if line), [])
     if not first:
         raise InputError(f"{file} has no rows: give a table with one row for each point")
-    if len(first) == 1 and any(mark in first[0] for mark in ";\t"):
+    if len(first) == 1 and any(mark in first[0] for mark in {*",;\t"} - {separator}):
+        called = "comma" if separator == "," else "tab"
         raise InputError(
-            f"{file}: its first line, {first[0]!r}, has no comma: separate the columns by commas"
+            f"{file}: its first line, {first[0]!r}, has no {called}: separate the columns by {called}s"
         )
     return first
 

@@ -75,7 +75,7 @@ class Units:
         """
         w, log_volumes = list(x.double().unbind(1)), list(self.scale.log().expand(len(x), -1).unbind(1))
         for i, column in self.special:
-            ξ = x.new_tensor([0.5], dtype=torch.float64)
+            ξ = x.new_tensor([0.5]).double()
             if noise is not None and i in self.noises:
                 ξ = noise[:, self.noises.index(i)]
             w[i], log_q = column.networks(w[i].contiguous(), ξ)
@@ -133,7 +133,7 @@ class _Map:
     def networks(self, x: Float[Tensor, "B"], ξ: Float[Tensor, "#B"]) -> tuple[Tensor, Tensor]:
         """w and log |dx/dw|, of a level log φ(w) / s."""
         if len(self.values):
-            k = torch.searchsorted(self.values, x.detach()).clamp(max=len(self.values) - 1)
+            k = torch.searchsorted(self.values, x.detach().contiguous()).clamp(max=len(self.values) - 1)
             w = torch.special.ndtri(self.below[k] + self.shares[k] * ξ)
             return w, -w.square() / 2 - 0.5 * math.log(2 * math.pi) - self.shares[k].log()
         y = x + ξ if self.whole else x
@@ -150,7 +150,7 @@ class _Map:
 
     def own(self, w: Float[Tensor, "B"]) -> Float[Tensor, "B"]:
         if len(self.values):
-            k = torch.searchsorted(self.below, torch.special.ndtr(w), right=True) - 1
+            k = torch.searchsorted(self.below, torch.special.ndtr(w).contiguous(), right=True) - 1
             return self.values[k.clamp(0, len(self.values) - 1)]
         if self.low is not None and self.high is not None:
             y = self.low + (self.high - self.low) * w.sigmoid()

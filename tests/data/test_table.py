@@ -81,7 +81,7 @@ def test_batches_are_a_function_of_the_step():
     ("name", "content", "message"),
     [
         ("absent.csv", None, "absent.csv does not exist"),
-        ("x.xlsx", "1,2", "x.xlsx is of an unknown kind, .xlsx: give a .npy, .csv or .parquet file"),
+        ("x.xls", "1,2", "x.xls is of an unknown kind, .xls: give a .npy, .csv, .* or .xlsx file"),
         ("x.csv", "", "x.csv is an empty file"),
         ("x.csv", "a,b,c\n", "x.csv has no rows"),
         ("x.npy", np.empty((0, 3)), "x.npy has no rows"),
