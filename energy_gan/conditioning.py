@@ -6,7 +6,7 @@ By chains on the energy with g held, started from samples of all columns, see `s
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -76,7 +76,7 @@ class Conditioning(Sampling):
         return x.to(self.units.dtype)
 
     @torch.no_grad()
-    def log_prob_given(self, x: Any, given: Sequence[str], seed: int = 0) -> Float[Tensor, "B"]:
+    def log_prob_given(self, x: Any, given: Collection[str], seed: int = 0) -> Float[Tensor, "B"]:
         """log p of the other columns given the named ones, for each row: nats, with the normaliser.
 
         It is exact for one other column, and by annealed importance sampling for more.
@@ -105,7 +105,7 @@ class Conditioning(Sampling):
             raise InputError("columns are given of a table, and this run was trained on images")
         return Units(self.schema)
 
-    def _places(self, given: Sequence[str]) -> Int[Tensor, "K"]:
+    def _places(self, given: Collection[str]) -> Int[Tensor, "K"]:
         names = self._maps.schema.names
         if unknown := [name for name in given if name not in names]:
             raise InputError(f"given: there is no column {unknown[0]!r}, but {', '.join(names)}")

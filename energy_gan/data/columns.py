@@ -215,6 +215,10 @@ def column_of(name: str, cells: pa.ChunkedArray, given: Mapping[str, Any], sourc
     low, high = (None if given.get(end) is None else float(given[end]) for end in ("low", "high"))
     if low is None and high is None and given.get("kind") != "continuous":
         low, high = bounds_of(v, kind == "integer")
+    if kind == "integer" and pa.types.is_floating(
+        cells.type
+    ):  # as pandas has whole numbers beside missing ones
+        own = "int64"
     column = Column(name, kind, own, low=low, high=high, whole=kind == "integer")
     column.encoded(cells, source)  # refuses what is beyond the bounds
     return column
