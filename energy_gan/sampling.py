@@ -1,7 +1,7 @@
 """What a method's generator and energy draw, in the data's own units."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from operator import index
 from typing import Any
