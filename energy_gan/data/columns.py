@@ -212,7 +212,7 @@ def column_of(name: str, cells: pa.ChunkedArray, given: Mapping[str, Any], sourc
         raise InputError(
             f"{source}: column {name!r} was declared integer and has fractions: leave it continuous"
         )
-    low, high = given.get("low"), given.get("high")
+    low, high = (None if given.get(end) is None else float(given[end]) for end in ("low", "high"))
     if low is None and high is None and given.get("kind") != "continuous":
         low, high = bounds_of(v, kind == "integer")
     column = Column(name, kind, own, low=low, high=high, whole=kind == "integer")
@@ -347,5 +347,10 @@ def declared(
             raise InputError(f"columns: {name}.{unknown[0]} is unknown: give {', '.join(SETTINGS)}")
         if value.get("kind") not in (None, *KINDS):
             raise InputError(f"columns: {name}={value['kind']!r} is no kind: give one of {', '.join(KINDS)}")
+        bounds = [value[end] for end in ("low", "high") if value.get(end) is not None]
+        if not all(isinstance(b, int | float) for b in bounds) or (
+            len(bounds) == 2 and bounds[0] >= bounds[1]
+        ):
+            raise InputError(f"columns: {name} has the bounds {bounds}: give numbers, the lower one first")
         settings[name] = value
     return settings

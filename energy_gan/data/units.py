@@ -33,7 +33,7 @@ from energy_gan.data.schema import Schema
 from energy_gan.randomness import random_generator
 
 FENCE = 8.0  # spreads from which far cells are drawn in,
-FAR = 2.0  # of columns in which those farther than so many widths of the middle 98 %
+FAR = 2.0  # of columns in which those farther than so many widths of the middle 96 %
 SET = 2.0  # make the spread greater by this factor
 DRAWS = 16  # of ξ, for an energy
 LEAST = 1e-12  # of ξ, and of 1 − ξ
@@ -78,7 +78,7 @@ class Units:
             ξ = x.new_tensor([0.5]).double()
             if noise is not None and i in self.noises:
                 ξ = noise[:, self.noises.index(i)]
-            w[i], log_q = column.networks(w[i], ξ)
+            w[i], log_q = column.networks(w[i].contiguous(), ξ)
             log_volumes[i] = log_volumes[i] + log_q
         u, log_volumes = (torch.stack(w, 1) - self.shift) / self.scale, torch.stack(log_volumes, 1)
         if self.tails.any():
@@ -94,7 +94,7 @@ class Units:
             u = torch.where(beyond > 0, u.sign() * (FENCE + beyond.expm1()), u)
         x = torch.addcmul(self.shift, u, self.scale)
         for i, column in self.special:
-            x[:, i] = column.own(x[:, i])
+            x[:, i] = column.own(x[:, i].contiguous())
         return x
 
     def random(self, x: Float[Tensor, "B D"], rng: torch.Generator) -> Networks:
@@ -169,7 +169,7 @@ def _bounded(column: Column) -> bool:
 def fitted(schema: Schema, x: Float[np.ndarray, "N D"], seed: int = 0) -> Schema:
     """The schema with the standardisation of each column: the mean and the standard deviation of w.
 
-    Where cells farther than twice the width of the middle 98 % from these make the standard deviation more
+    Where cells farther than twice the width of the middle 96 % from these make the standard deviation more
     than twice as great, it is that of the others, and far cells are drawn in.
     """
     blank = Schema(tuple(replace(c, shift=0.0, scale=1.0, tails=False) for c in schema.columns))
@@ -177,7 +177,7 @@ def fitted(schema: Schema, x: Float[np.ndarray, "N D"], seed: int = 0) -> Schema
     columns = []
     for column, values in zip(blank.columns, w.T, strict=True):
         mean, std = moments(values)
-        low, high = np.quantile(values, [0.01, 0.99])
+        low, high = np.quantile(values, [0.02, 0.98])
         near = values[(values >= low - FAR * (high - low)) & (values <= high + FAR * (high - low))]
         inner_mean, inner = moments(near)
         tails = inner > 0 and std > SET * inner

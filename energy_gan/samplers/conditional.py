@@ -30,7 +30,7 @@ from energy_gan.shapes import Energies, Points
 WIDTH = 0.1  # of the normal around g, 1 / √τ, from which h is set to g
 MOVES = 5  # of MALA at each τ
 REACH, CELLS = 12.0, 1_000  # of the midpoint rule, in the networks' units
-N_CHAINS, N_TEMPERATURES = 32, 200
+N_CHAINS, N_TEMPERATURES = 32, 100
 
 
 class Conditional(NamedTuple):
