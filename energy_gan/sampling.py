@@ -319,6 +319,6 @@ def whole(name: str, value: Any) -> int:
         InputError: it is no whole number.
     """
     try:
-        return index(int(value) if isinstance(value, float) and value.is_integer() else value)
+        return index(int(value) if isinstance(value, float | np.floating) and value.is_integer() else value)
     except TypeError as error:
         raise InputError(f"{name} is a whole number, got {value!r}") from error

@@ -1,4 +1,4 @@
-"""Train: `python -m energy_gan.cli.train data=four_spin method=kim_bengio seed=1 …`."""
+"""Train an energy and a generator, measure and draw them: `python -m energy_gan.cli.train data=NAME …`."""
 
 import argparse
 import sys

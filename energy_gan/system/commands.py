@@ -1,7 +1,7 @@
 """What to type next, as the program was called: `make sample RUN=… N=10` or `energy-gan sample … --n 10`."""
 
 MAKE = "make"
-PLACED = ("RUN", "RUNS", "SWEEP", "SWEEP_ID", "STUDY")  # words of their own, no options
+PLACED = ("RUN", "SWEEP", "SWEEP_ID", "STUDY")  # words of their own, no options
 SETTINGS = ("DATA", "METHOD")  # keys of a config
 
 caller = MAKE  # else what stands before a door's name; `energy_gan.__main__` says so
@@ -21,6 +21,9 @@ def command(door: str, ARGS: str = "", **variables: str) -> str:  # noqa: N803, 
 
 
 def _of_a_door(name: str, value: str) -> str:
+    if name == "RUNS":  # several words
+        return value
+    value = _word(value)
     if name in PLACED:
         return value
     option = name.lower().replace("_", "-")
