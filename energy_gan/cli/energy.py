@@ -37,10 +37,10 @@ def score_points(model: "Model", given: argparse.Namespace) -> None:
 
     from energy_gan.detection import read_new
 
-    x = read_new(given.run, given.input, model.columns)
+    x = read_new(given.run, given.input, model.schema)
     columns = {"energy": model.energy(x).numpy()}
     if given.versus:
-        y = read_new(given.run, given.versus, model.columns)
+        y = read_new(given.run, given.versus, model.schema)
         if len(y) not in (1, len(x)):
             raise InputError(
                 f"{given.versus} has {len(y)} rows and {given.input} has {len(x)}: "

@@ -88,7 +88,7 @@ def points_of(model: "Model", given: argparse.Namespace) -> tuple["Tensor", list
         some = data.held_out[: n or 64]
         return (data.pixels(some) if model.kind == "images" else some), bad
     if model.kind != "images":
-        return torch.from_numpy(read_new(given.run, given.input, model.columns)[:n]), bad
+        return torch.from_numpy(read_new(given.run, given.input, model.schema)[:n]), bad
     shape, crop = model.method.shape, crop_of(model.method.hparams.get("data", {}))
     path = Path(given.input)
     if path.is_file():

@@ -4,18 +4,21 @@ Points become a table, .csv, .npy or .parquet. Images become one picture, .png, 
 name without an ending, or an array, .npy. All but the one picture are written block by block, so that memory
 does not limit how many there are; OUT is there once all of it is.
 
+With `--given age=40 city=Oslo` all samples have these cells: chains on the energy with these columns held.
+
 With `--sampler mala` chains first walk in the generator's latent space towards low energies, and
 `<name of FILE>_chain.png` shows the energy and the acceptance rate along them. As in the code of Kumar et al.
 (2019), there with β = 0.01: `--no-prior --temperature 100 --step-size 0.01`.
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_gan.cli import KERNELS, Parser, door, kernel_of, opened
 from energy_gan.errors import InputError
-from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_table
+from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_frames, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +35,8 @@ def main() -> None:
     parser.takes_out(None, "(samples.csv, of images samples.png)")
     parser.takes_seed()
     parser.takes_number("--refine", 0, "steps of MALA on the energy afterwards (0)", default=0)
+    said = "what some columns hold in all samples, as age=40 city=Oslo"
+    parser.add_argument("--given", nargs="+", default=[], action="extend", metavar="COLUMN=VALUE", help=said)
     chains = parser.add_argument_group("chains in latent space")
     chains.add_argument("--sampler", choices=KERNELS)
     chains.add_argument("--steps", type=int, help=f"how many ({STEPS})")
@@ -40,10 +45,9 @@ def main() -> None:
     chains.add_argument("--no-prior", action="store_true", help="leave −log p(z) out of the chains' target")
     given = parser.parse_args()
     check_chains(given)
+    held = columns_given(given)
     if given.out:
         check_outputs(given, given.out)
-
-    from energy_gan.reports.pictures import write_grid, write_pictures
 
     as_pictures = given.out and given.out.suffix not in WRITERS
     model = opened(given.run, given.trust, ["generator", *(["images"] if as_pictures else [])])
@@ -56,17 +60,29 @@ def main() -> None:
         blocks = iter([samples])
     elif out.suffix == ".png":
         blocks = iter([model.sample(n, given.seed, given.refine)])
+    elif held:
+        blocks = iter([model.sample(n, given.seed, given=held)])
     else:
         blocks = model.sample_blocks(n, given.seed, given.refine)
         require_room_for(out, n, model.dimension)
+    write(out, blocks, n, model)
+    print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
+
+
+def write(out: Path, blocks: Iterator["Tensor"], n: int, model: "Model") -> None:
+    """The samples as what the name's ending says."""
+    if model.is_table and out.suffix in (".csv", ".parquet"):
+        write_frames(out, (model.frame(block) for block in blocks))
+        return
+    if out.suffix in WRITERS:
+        write_table(out, (block.numpy() for block in blocks), (n, *model.method.shape), model.columns)
+        return
+    from energy_gan.reports.pictures import write_grid, write_pictures  # with torchvision: a second
+
     if out.suffix == ".png":
         write_grid(out, next(blocks), columns=max(1, round(n**0.5)))
-    elif out.suffix == "":
-        write_pictures(out, blocks, n)
     else:
-        arrays = (block.numpy() for block in blocks)
-        write_table(out, arrays, (n, *model.method.shape), model.columns)
-    print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
+        write_pictures(out, blocks, n)
 
 
 def check_chains(given: argparse.Namespace) -> None:
@@ -85,6 +101,23 @@ def check_chains(given: argparse.Namespace) -> None:
             f"--sampler {given.sampler} walks in latent space and --refine {given.refine} among the points: "
             "give one of them"
         )
+
+
+def columns_given(given: argparse.Namespace) -> dict[str, str]:
+    """What columns hold, by name.
+
+    Raises:
+        InputError: a word is not COLUMN=VALUE, or --given stands beside what moves samples otherwise.
+    """
+    held = {}
+    for word in given.given:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise InputError(f"--given {word} names no column and value: give COLUMN=VALUE, as age=40")
+        held[name] = value
+    if held and (given.sampler or given.refine):
+        raise InputError("--given takes chains of its own: leave out --sampler and --refine")
+    return held
 
 
 def check_outputs(given: argparse.Namespace, out: Path) -> None:

@@ -18,7 +18,7 @@ from energy_gan.reports.numbers import LADDER, LEVELS, OWN_SAMPLES
 from energy_gan.reports.section import Section
 from energy_gan.samplers.annealed_importance import Fall
 from energy_gan.samplers.chains import Chains, tune
-from energy_gan.samplers.ladder import down, rungs, without_noise
+from energy_gan.samplers.ladder import denoised, down, rungs
 from energy_gan.samplers.mala import MALA
 
 N_CHAINS, MOVES = 32, 1_000
@@ -105,8 +105,7 @@ class OwnSamples(ImageSamples):
             for first in range(0, n, ROWS):
                 y = energy.mixture.sample(min(ROWS, n - first), energy.high, rng).to(model.method.shift)
                 y = down(energy.at, y, levels, rng)
-                clean = without_noise(energy.at, y, energy.noise, energy.low, rng)
-                parts.append((y.cpu(), clean.cpu()))
+                parts.append((y.cpu(), denoised(energy.at, y, energy.noise).cpu()))
         noisy, clean = (torch.cat(part) for part in zip(*parts, strict=True))
         method = model.method
         return noisy, (clean * method.scale.cpu() + method.shift.cpu()).clamp(0, 1)

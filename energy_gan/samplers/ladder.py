@@ -68,13 +68,6 @@ def down(ladder: Ladder, y: Points, levels: Float[Tensor, "N"], rng: torch.Gener
     return y
 
 
-def without_noise(
-    ladder: Ladder, y: Points, noise: float, low: float, rng: torch.Generator | None = None, n_steps: int = 6
-) -> Points:
-    """A sample of x given y = x + noise · ε: down to the ladder's end, of which the mean is taken."""
-    return denoised(ladder, down(ladder, y, rungs(low, noise, n_steps), rng) if low < noise else y, low)
-
-
 @torch.no_grad()
 def gain(
     ladder: Ladder, base: Ladder, x: Points, low: float, high: float, rng: torch.Generator | None = None
