@@ -71,6 +71,11 @@ class NoiseLevels(Energy):
         self.noise, self.low, self.high = noise, low, high
 
     @property
+    def integrable(self) -> bool:
+        """Where f grows no faster than |y|, the mixture wins far away."""
+        return getattr(self.network, "at_most_linear", False)
+
+    @property
     def base(self) -> Base:
         return self.mixture.at(self.noise)
 
