@@ -8,7 +8,7 @@ nothing is left of x,
     the generator   descends   Σ_σ KL(P_G * N_σ ‖ P_E(·, σ)),            whose gradient in G(z) is −r / σ
     the strength    descends   E[E(y⁺)] − E[E(y⁻)],                      one number of the density at σ₀
 
-The last is Eq. 13 at all levels at once: r = 0 is where the generator's score is the energy's, and the
+The third is Eq. 13 at all levels at once: r = 0 is where the generator's score is the energy's, and the
 gradient of the generator's entropy is that score, learned. The first says nothing of where chains go that
 follow E(·, σ₀); the last does, with such chains, which began at data with noise (`energies/noise_levels.py`).
 

@@ -69,8 +69,8 @@ class Levels(Section):
         fall = Fall(numbers["drift_1000_nats"], numbers["drift_1000"])
         stay = "stay" if abs(fall.deviations) <= STAYS else "do not stay"
         return (
-            f"ways to the held-out likelihood {agree}: of the levels {shown}; of the density, of strength "
-            f"{numbers['strength']:.2f}, annealing from below {low:.1f} and from above {high:.1f}; its chains "
+            f"ways to the held-out likelihood {agree}: of the levels {shown}; the density's, strength "
+            f"ways to the held-out likelihood {agree}: levels {shown}; the density, strength "
             f"{stay}: 1,000 moves lower held-out images' energy {fall}"
         )
 
