@@ -8,6 +8,7 @@ METHOD :=
 RUN :=
 RUNS :=
 INPUT :=
+MASK :=
 VERSUS :=
 OUT :=
 N :=
@@ -70,6 +71,10 @@ interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=in
 .PHONY: reconstruct
 reconstruct: .venv/.made ## Images from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image) N=64 OUT=reconstruction.png ARGS='--free'
 	@$(PY) -m energy_gan.cli.reconstruct $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
+
+.PHONY: inpaint
+inpaint: .venv/.made ## Fill in hidden pixels, a run of METHOD=multigrid: RUN=runs/… INPUT=(held-out; a folder, an image) MASK=block, doodle, pepper or a picture, N=64 OUT=inpainting.png
+	@$(PY) -m energy_gan.cli.inpaint $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(MASK),--mask $(MASK)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .PHONY: data
 data: .venv/.made ## Decode the images of a set once: DATA=celeba ARGS='data.root=…'; `make train` does it by itself

@@ -12,11 +12,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Real
+from jaxtyping import Bool, Float, Real
 from torch import Tensor, nn
 
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
+from energy_gan.generators.coarse_to_fine import Held
 from energy_gan.inference.latent_space import LatentChains, Trace
 from energy_gan.methods.base import OFFERS, Learned, Method
 from energy_gan.negatives.importance import weighted_samples
@@ -323,6 +324,29 @@ class Model:
             torch.cat(latent).cpu(),
             self._in_own_units(torch.cat(start)) if start else None,
         )
+
+    def check_inpainting(self) -> None:
+        """InputError unless its generator goes from coarse to fine."""
+        if not self.has_generator or not self.learned.generator.levels:
+            raise InputError(
+                "this run has no generator from coarse to fine to fill in images with: train METHOD=multigrid"
+            )
+
+    @torch.no_grad()
+    def inpaint(self, x: Array, known: Bool[Tensor, "H W"], seed: int = 0) -> Float[Tensor, "n *S"]:
+        """Images of which the known pixels are those of x; the others are drawn beside them, coarse to fine.
+
+        Raises:
+            InputError: the generator does not go from coarse to fine, or x has another shape.
+        """
+        self.check_inpainting()
+        rng, parts = random_generator(seed), []
+        with evaluating(self.learned.generator) as generator:
+            for part in self._checked(x).split(CHAINS):
+                u = self._standardised(part)
+                held = Held(u, known.to(u.device).expand(1, 1, -1, -1))
+                parts.append(generator.pyramid(self._latents(len(u), rng), rng, held=held)[-1])
+        return torch.where(known, x, self._in_own_units(torch.cat(parts)))
 
     def _in_own_units(self, u: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
         return (u * self.method.scale + self.method.shift).cpu()

@@ -18,7 +18,7 @@ https://doi.org/10.1162/089976699300016728, Eqs. 2 to 12 and appendix C.
 import math
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
@@ -134,6 +134,18 @@ class PPCAMixture:
         """In float64, whatever the precision of x."""
         mixture = type(self)(*(p.double() for p in (self.weights, self.means, self.factors, self.noise)))
         return torch.cat([mixture._joint(part.double()).logsumexp(1) for part in x.split(ROWS)])
+
+    def conditional_mean(self, x: Float[Tensor, "B D"], known: Bool[Tensor, "D"]) -> Float[Tensor, "B D"]:
+        """E[x | its known numbers] = Σₖ p(k | known) (μₖ + Wₖ M⁻¹ Wᵀ (x − μₖ)), M and W of the known rows."""
+        seen = type(self)(self.weights, self.means[:, known], self.factors[:, known], self.noise)
+        shares = torch.cat([seen._joint(part.double()).softmax(1) for part in x[:, known].split(ROWS)])
+        inverse = torch.linalg.inv(_inner(seen.factors, self.noise))
+        mean = torch.zeros_like(x, dtype=torch.float64)
+        for k, share in enumerate(shares.T):
+            w = self.factors[k].double()
+            latent = (x[:, known].double() - seen.means[k]) @ w[known] @ inverse[k]
+            mean += share[:, None] * (self.means[k] + latent @ w.T)
+        return torch.where(known, x, mean.to(x))
 
     def noised(self, variance: float) -> "PPCAMixture":
         """The law of its points with independent noise N(0, variance) added to each number."""
