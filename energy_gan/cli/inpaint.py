@@ -50,7 +50,7 @@ def main() -> None:
     data.setup()
     found = filled_in(model, x, hidden, Yardsticks(data.points), given.seed)
     if given.out.suffix == ".npy":
-        write_table(given.out, [found.walks[0].numpy()], tuple(x.shape))
+        write_table(given.out, [found.walks[0].numpy()], tuple(x.shape), model.columns)
     else:
         left = torch.where(hidden, 0.5, x)
         columns = torch.stack([x, left, *found.walks[:3], *found.others.values()], 1)

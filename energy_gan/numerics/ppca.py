@@ -132,20 +132,25 @@ class PPCAMixture:
 
     def log_prob(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
         """In float64, whatever the precision of x."""
-        mixture = type(self)(*(p.double() for p in (self.weights, self.means, self.factors, self.noise)))
-        return torch.cat([mixture._joint(part.double()).logsumexp(1) for part in x.split(ROWS)])
+        precise = self._precise
+        return torch.cat([precise._joint(part.double()).logsumexp(1) for part in x.split(ROWS)])
 
     def conditional_mean(self, x: Float[Tensor, "B D"], known: Bool[Tensor, "D"]) -> Float[Tensor, "B D"]:
         """E[x | its known numbers] = Σₖ p(k | known) (μₖ + Wₖ M⁻¹ Wᵀ (x − μₖ)), M and W of the known rows."""
-        seen = type(self)(self.weights, self.means[:, known], self.factors[:, known], self.noise)
-        shares = torch.cat([seen._joint(part.double()).softmax(1) for part in x[:, known].split(ROWS)])
-        inverse = torch.linalg.inv(_inner(seen.factors, self.noise))
+        whole, given = self._precise, x[:, known].double()
+        seen = type(self)(whole.weights, whole.means[:, known], whole.factors[:, known], whole.noise)
+        shares = torch.cat([seen._joint(part).softmax(1) for part in given.split(ROWS)])
+        inverse = torch.linalg.inv(_inner(seen.factors, seen.noise))
         mean = torch.zeros_like(x, dtype=torch.float64)
         for k, share in enumerate(shares.T):
-            w = self.factors[k].double()
-            latent = (x[:, known].double() - seen.means[k]) @ w[known] @ inverse[k]
-            mean += share[:, None] * (self.means[k] + latent @ w.T)
+            latent = (given - seen.means[k]) @ seen.factors[k] @ inverse[k]
+            mean += share[:, None] * (whole.means[k] + latent @ whole.factors[k].T)
         return torch.where(known, x, mean.to(x))
+
+    @property
+    def _precise(self) -> "PPCAMixture":
+        """The same in float64."""
+        return type(self)(*(p.double() for p in (self.weights, self.means, self.factors, self.noise)))
 
     def noised(self, variance: float) -> "PPCAMixture":
         """The law of its points with independent noise N(0, variance) added to each number."""

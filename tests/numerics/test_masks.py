@@ -46,5 +46,7 @@ def test_the_conditional_mean_of_a_mixture_is_that_of_its_joint_law():
     found = mixture.conditional_mean(x, known)
     torch.testing.assert_close(found[:, ~known], expected)
     assert torch.equal(found[:, known], x[:, known])
+    plain = PPCAMixture(*(part.float() for part in (weights, means, factors, noise)))
+    torch.testing.assert_close(plain.conditional_mean(x.float(), known), found.float())
     nothing = torch.zeros(6, dtype=torch.bool)
     torch.testing.assert_close(mixture.conditional_mean(x, nothing), (weights @ means).expand(5, -1))
