@@ -12,11 +12,22 @@ from energy_gan.studies.chains import Chains
 from energy_gan.studies.few_labels import FewLabels
 from energy_gan.studies.held_out_digit import HeldOutDigit
 from energy_gan.studies.kddcup import KDDCup
+from energy_gan.studies.multigrid import Multigrid
 from energy_gan.studies.scaling import Scaling
 
 STUDIES = {
     study.name: study
-    for study in (TwoDimensions, Images, Entropies, Chains, Scaling, KDDCup, HeldOutDigit, FewLabels)
+    for study in (
+        TwoDimensions,
+        Images,
+        Entropies,
+        Chains,
+        Scaling,
+        KDDCup,
+        HeldOutDigit,
+        FewLabels,
+        Multigrid,
+    )
 }
 
 
