@@ -100,17 +100,18 @@ class CoarseToFine(Generator):
         images = [x if held is None else held.on((1, 1)).put(x)]
         for level, push in zip(self.levels, pushes, strict=True):
             size = level.shape[1:]
-            start = enlarged(self.before(images[-1]), size)
+            start = enlarged(before(images[-1], self.between), size)
             here = None if held is None else held.on(size)
             images.append(_walk(level, start, push.view(-1, *level.shape), rng, quiet, here))
         return images
 
-    def before(self, x: Points) -> Points:
-        """What is enlarged of an image: A of it, but for that of one pixel."""
-        return x if self.between is None or x.shape[2:].numel() == 1 else self.between(x)
-
     def calibrate(self, n: int = 16_384, batch_size: int = 1_024, seed: int = 0) -> None:
         """Nothing: what the energies hold is for them to measure."""
+
+
+def before(x: Points, between: nn.Module | None) -> Points:
+    """What is enlarged of images: A of them, but for those of one pixel."""
+    return x if between is None or x.shape[2:].numel() == 1 else between(x)
 
 
 def _walk(

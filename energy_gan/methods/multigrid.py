@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from energy_gan.generators.coarse_to_fine import CoarseToFine
+from energy_gan.generators.coarse_to_fine import CoarseToFine, before
 from energy_gan.generators.pixel_law import PixelLaw
 from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Learned, Method
@@ -109,7 +109,7 @@ class Multigrid(Method):
     @torch.no_grad()
     def start(self, coarser: Float[Tensor, "B C h w"], grid: Grid) -> Points:
         """Where a grid's chains begin, from the images of the coarser one."""
-        return enlarged(self.learned.generator.before(coarser), grid.shape[1:])
+        return enlarged(before(coarser, self.autoencoder), grid.shape[1:])
 
     def grid_terms(self, name: str, start: Float[Tensor, "B C h w"], x: Float[Tensor, "B C H W"]) -> Terms:
         """Positive and negative phase of one grid (Eq. 7)."""
