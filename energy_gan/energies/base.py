@@ -61,6 +61,9 @@ class Base(Energy):
         """n samples of p₀."""
 
 
-def stated(energy: nn.Module, what: Literal["integrable", "base", "classes"]) -> Any:
-    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing."""
+def stated(energy: nn.Module, what: Literal["integrable", "base", "classes", "features"]) -> Any:
+    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing.
+
+    Of those above, or its `features`, x -> f(x), where it is made of such.
+    """
     return getattr(energy, what, False if what == "integrable" else None)

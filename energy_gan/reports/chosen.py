@@ -11,6 +11,7 @@ from energy_gan.reports.anatomy import Convergence, ImageConvergence
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
+from energy_gan.reports.grids import Grids
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.latents import LatentLaw
@@ -21,8 +22,8 @@ from energy_gan.reports.section import Section, Settings
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
-    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
-    *(Convergence, ImageConvergence, Classes, LatentLaw),
+    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
+    *(Likelihood, Convergence, ImageConvergence, Classes, LatentLaw),
 )
 
 
@@ -34,6 +35,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
         base                      its energy has one
+        grids                     its generator goes from coarse to fine
         tilted                    its generator's prior is an energy
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
@@ -51,6 +53,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"base"}
     if "generator" in has and model.learned.generator.prior.tilted:
         has |= {"tilted"}
+    if "generator" in has and model.learned.generator.levels:
+        has |= {"grids"}
     if "inference" in has and model.learned.inference.free() is not None:
         has |= {"free"}
     if model.data_noise:

@@ -70,6 +70,10 @@ ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
 LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
 
+BY_GRID = "training: energy gaps by grid"
+GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
+STARTED = "samples: correlation with the first pixel"
+
 LOG_Z = Number(
     "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
 )
@@ -186,6 +190,14 @@ RECONSTRUCTION = (  # mean squared errors of pixels
     Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
     Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
 )
+OF_GRIDS = (  # of a generator that goes from coarse to fine
+    Number("gap_finest", "gap on the finest grid", None, GAPS, unit="sd"),
+    Number("gap_coarser", "greatest gap on coarser ones", None, GAPS, unit="sd"),
+    Number("grid_consistency", "grids apart", "low", "samples: neighbouring grids apart"),
+    Number("start_correlation", "correlation with the first pixel", "high", STARTED),
+    Number("energy_slope", "slope at the data", "low", SLOPES),
+    Number("energy_slope_highest", "highest slope", "low", SLOPES),
+)
 CHAINS = (DRIFT, DRIFT_NATS, DRIFT_200, DRIFT_200_NATS)
 ANATOMY = (  # of chains that an energy learns from
     Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
@@ -241,6 +253,9 @@ TRACKED = (
     Number("train/reconstruction", "−log p(x | z)", None, BOUND),
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
     Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
+    Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
+    Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
+    Number("train/fine_gap", "energy gap of the fine grid", None, BY_GRID),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
 )
@@ -253,6 +268,7 @@ for _n in (
     *INTERPOLATION,
     *RECONSTRUCTION,
     *IMAGE_ENERGIES,
+    *OF_GRIDS,
     *CHAINS,
     *ANATOMY,
     *OF_LIKELIHOOD,
