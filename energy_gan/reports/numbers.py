@@ -44,6 +44,7 @@ class Number(NamedTuple):
 
 
 REFINED = "refined_"
+LADDER = "ladder_"  # of the energy's own samples, by the walk down its levels
 UNTILTED = "untilted_"  # of the same generator's samples under N(0, I) instead of a prior that is an energy
 
 
@@ -117,7 +118,7 @@ ASSESSMENT = (
     Number("auc_data_generator", "AUC data | generator", "low", None, True, "", "energy generator"),
     Number("auc_data_energy", "AUC data | energy", "low", None, True, "", "energy generator"),
     Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "energy generator"),
-    Number("auc_control", "AUC of two halves of data", None, None, True, "", "energy generator"),
+    Number("auc_control", "AUC of one law, control", None, None, True, "", "energy generator"),
     Number("auc_standard_error", "error of these", None, None, True, "", "energy generator"),
     Number("missing_share", "data without samples", "low", None, True, "", "energy generator"),
     Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "energy weights"),
@@ -157,10 +158,16 @@ OF_MODES = (
     Number("modes_kl_train", "KL to the data's modes", "low", None, True, "nats", "modes"),
     Number("modes_confident", "modes for sure", "high", None, True, "", "modes"),
 )
+OF_LAWS = (  # of images, all with noise
+    Number("auc_data_generator", "AUC data | generator", "low", None, True),
+    Number("auc_control", "AUC of one law, control", None, None, True),
+    Number("auc_standard_error", "error of these", None, None, True),
+)
 DURING = "_during"  # of fewer samples, and so not to be compared with those of the end
 IMAGES = (
     *OF_IMAGES,
     *OF_MODES,
+    *OF_LAWS,
     *(n._replace(name=n.name + DURING, title=f"{n.title}, during", at_end=False) for n in OF_MODES),
     *refined(OF_IMAGES, "energy noise"),
     *(
@@ -218,6 +225,24 @@ OF_LIKELIHOOD = (  # of images with noise
     DRIFT_200,
     DRIFT_200_NATS,
 )
+LEVELS = (  # of images with noise, of an energy over its levels
+    Number("log_likelihood_learned", "likelihood, its own log Z", "high", None, True, "nats"),
+    Number("log_likelihood_flow", "likelihood by the flow", "high", None, True, "nats"),
+    Number("log_likelihood_bound", "likelihood of its walk", "high", None, True, "nats"),
+    Number("drift_1000", "drift in 1,000 moves", "low", None, True, "sd"),
+    Number("drift_1000_nats", "drift in 1,000 moves", "low", None, True, "nats"),
+    Number("drift_1000_samples", "the same of samples", "low", None, True, "sd", "generator"),
+    Number("drift_1000_samples_nats", "the same of samples", "low", None, True, "nats", "generator"),
+)
+OWN_SAMPLES = (
+    *(
+        n._replace(name=LADDER + n.name, title=f"{n.title}, of the energy", panel=None, at_end=True)
+        for n in OF_IMAGES
+    ),
+    Number("auc_data_energy", "AUC data | energy", "low", None, True),
+    Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "generator"),
+    Number("auc_standard_error", "error of these", None, None, True),
+)
 CLASSES = (  # of held-out points with labels
     Number("accuracy", "accuracy", "high", "classes: accuracy"),
     Number("calibration_error", "calibration error", "low", "classes: calibration error"),
@@ -272,6 +297,8 @@ for _n in (
     *CHAINS,
     *ANATOMY,
     *OF_LIKELIHOOD,
+    *LEVELS,
+    *OWN_SAMPLES,
     *OF_LATENTS,
     *CLASSES,
     *MOVED,
