@@ -17,6 +17,7 @@ from energy_gan.data.base import DataModule
 from energy_gan.data.folder import folder_batches, require_images
 from energy_gan.data.images import ImageData
 from energy_gan.data.table import read_in_order, table_shape
+from energy_gan.data.text import read_lines
 from energy_gan.errors import InputError
 from energy_gan.metrics.anomaly import MIXTURE, auroc, detectors, least_for, scores_of, threshold_at_rate
 from energy_gan.model import Array, Model
@@ -46,6 +47,17 @@ def read_new(known: str | Path, path: str, columns: Sequence[str] | None) -> New
         return read_in_order(path, columns)
     require_images(Path(path))
     return Path(path)
+
+
+def new_of(model: Model, run: Path, path: str) -> New:
+    """What a run is to score: a folder of images, the rows of a table, or a text, a row for each line of it.
+
+    Raises:
+        InputError: it is of another kind than what the run was trained on, or cannot be read.
+    """
+    if model.kind == "text":
+        return model.encode(read_lines(path)).numpy()
+    return read_new(run, path, None if model.kind == "images" else model.columns)
 
 
 class Scored(NamedTuple):
@@ -132,7 +144,7 @@ def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> N
 
 def called(data: DataModule) -> str:
     """What a user calls its points."""
-    return "images" if data.kind == "images" else "rows"
+    return {"points": "rows", "images": "images", "text": "sentences"}[data.kind]
 
 
 def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> float:

@@ -5,9 +5,9 @@ p_x(x) = p_u(u) / Π scale, so the energy that belongs to x is E_x(x) = E_u(u) +
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import Kernel, init, normal_like
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
+from energy_gan.vocabulary import Vocabulary, words_of
 
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"]
 BATCH = 1_024  # points at a time,
@@ -81,7 +82,7 @@ class Model:
 
     @property
     def kind(self) -> str:
-        """What a point is: "points" for a row of numbers, "images"."""
+        """What a point is: "points" for a row of numbers, "images", "text"."""
         return self.method.hparams.get("kind", "points").removeprefix("small_")
 
     @property
@@ -93,6 +94,34 @@ class Model:
     def columns(self) -> list[str]:
         """A name for each number of a point: those of the user's table, or x0, x1, …"""
         return self.method.hparams.get("columns") or [f"x{i}" for i in range(self.dimension)]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """The words by number, of a model of text."""
+        line = self.method.hparams.get("vocabulary")
+        return None if line is None else Vocabulary.from_line(line)
+
+    def encode(self, sentences: Sequence[str]) -> Float[Tensor, "N T"]:
+        """Sentences as the points of a model of text: rows of words' numbers.
+
+        Raises:
+            InputError: the model is of other data.
+        """
+        self._needs_text()
+        return self.vocabulary.encode(list(map(words_of, sentences)), *self.method.shape)
+
+    def decode(self, x: Array) -> list[str]:
+        """The sentences that such rows say.
+
+        Raises:
+            InputError: the model is of other data.
+        """
+        self._needs_text()
+        return self.vocabulary.decode(self._checked(x))
+
+    def _needs_text(self) -> None:
+        if self.vocabulary is None:
+            raise InputError(f"this run was trained on {self.kind}, here it needs text: give another run")
 
     @property
     def integrable(self) -> bool:
@@ -323,6 +352,21 @@ class Model:
             torch.cat(latent).cpu(),
             self._in_own_units(torch.cat(start)) if start else None,
         )
+
+    @torch.no_grad()
+    def interpolate_between(self, first: Array, last: Array, steps: int) -> Float[Tensor, "n steps *S"]:
+        """Paths of G(z) from what the inference finds for each first point to what it finds for each last.
+
+        Raises:
+            InputError: as `reconstruct`, or steps is less than 2.
+        """
+        if steps < 2:
+            raise InputError(f"a path has at least 2 steps, got {steps}")
+        ends = (self.reconstruct(x).latent for x in (first, last))
+        latent = self.learned.generator.prior.interpolate(*ends, torch.linspace(0, 1, steps))
+        with evaluating(self.learned.generator) as generator:
+            u = _in_batches(generator, latent.flatten(0, 1).to(self.method.shift.device))
+        return self._in_own_units(u).unflatten(0, (len(latent), steps))
 
     def _in_own_units(self, u: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
         return (u * self.method.scale + self.method.shift).cpu()

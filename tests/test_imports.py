@@ -8,7 +8,7 @@ import pytest
 import energy_gan
 
 PACKAGE = Path(energy_gan.__file__).parent
-GROUND = {"errors", "shapes", "randomness", "nn", "system", "numerics"}
+GROUND = {"errors", "shapes", "randomness", "nn", "vocabulary", "system", "numerics"}
 NETWORKS = GROUND | {"energies", "generators", "samplers", "objectives", "optim"}
 SEES = {
     **dict.fromkeys(GROUND, GROUND),

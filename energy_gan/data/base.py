@@ -20,6 +20,7 @@ from energy_gan.errors import InputError
 from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import random_generator
 from energy_gan.shapes import Batch
+from energy_gan.vocabulary import Vocabulary
 
 
 class Batches:
@@ -67,6 +68,7 @@ class DataModule(LightningDataModule, ABC):
         shift, scale: the standardisation, one number per dimension.
         density: the law that the points come from, where it is known exactly.
         columns: a name for each number of a point, where the data have names.
+        vocabulary: the words by number, of text.
 
     Args:
         shape: of one point; read elsewhere in a config as ${data.shape}.
@@ -75,9 +77,10 @@ class DataModule(LightningDataModule, ABC):
         seed: of the draw, the split and the order of the batches.
     """
 
-    kind: Literal["points", "images"] = "points"
+    kind: Literal["points", "images", "text"] = "points"
     density: Density | None = None
     columns: Sequence[str] | None = None
+    vocabulary: Vocabulary | None = None
 
     def __init__(self, shape: Sequence[int], batch_size: int, seed: int):
         super().__init__()

@@ -14,6 +14,7 @@ NEXT_ENERGY = "\n         make energy RUN={run} INPUT={input} OUT=energies.csv"
 FILES = {
     "points": {"input": "points.csv", "out": "samples.csv"},
     "images": {"input": "folder", "out": "samples.png"},
+    "text": {"input": "sentences.txt", "out": "samples.txt"},
 }
 PICTURES = "pictures {run}/figures/*.png\n"
 NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT={out}"

@@ -71,6 +71,7 @@ def _check_entries(held: dict[str, Any]) -> None:
     columns = config.get("columns")
     check_plain({**config, "columns": list(columns) if isinstance(columns, tuple) else columns})
     check_type(columns, list[str] | tuple[str, ...] | None, "columns")
+    check_type(config.get("vocabulary"), str | None, "vocabulary")
     for name in TYPES.keys() & config.keys():
         check_type(config[name], TYPES[name], name)
     for name in WEIGHTS:

@@ -69,7 +69,9 @@ class Run:
     def _make_method(self) -> None:
         torch.manual_seed(self.config["seed"])  # the networks' first weights
         self.method = _method(self.config["method"], self.parts)
-        self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
+        words = None if self.data.vocabulary is None else self.data.vocabulary.in_one_line
+        known = {"columns": self.data.columns, "vocabulary": words}
+        self.method.save_hyperparameters({**self.config, **known})
         if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(Model(self.method), self.data)
 
