@@ -129,7 +129,7 @@ class Text(TextData):
         path: of the file, UTF-8.
         shape, words, held_out, batch_size, seed: as in `TextData`.
         label_column: of a file with tabs; an empty cell is no label. None: no sentence has one.
-        text_column: the sentence's; None: the last, of a file without labels the whole line.
+        text_column: the sentence's; None: the last of the others, of a file without labels the whole line.
         header: lines at the top that are no sentences.
         held_out_path: a file of the same form, which is held out instead of a share.
     """
@@ -182,23 +182,23 @@ class Text(TextData):
             _column(column, names, path) if column is not None else None
             for column in (self.label_column, self.text_column)
         )
+        least = max(2 if text is None else text + 1, (label or 0) + 1)  # columns
         words, labels = [], []
         for number, line in enumerate(lines[self.header :], self.header + 1):
             if not line.strip():
                 continue
             cells = line.split("\t")
-            wanted = max(2 if label is not None and text is None else 0, (label or 0) + 1, (text or 0) + 1)
-            if len(cells) < wanted:
+            if len(cells) < least:
+                cut = number == len(lines)
                 raise InputError(
                     f"{path}: line {number} has {len(cells)} column{'s' * (len(cells) != 1)}, expected at "
-                    f"least {wanted}, apart by tabs"
-                    + (": the file seems cut short, get all of it" if number == len(lines) else
-                       ", of which one holds the label: mend the line, or give data.label_column")
-                )  # fmt: skip
-            said = words_of(cells[-1 if text is None else text])
-            if said:
+                    f"least {least}, apart by tabs: "
+                    + ("the file seems cut short, get all of it" if cut else "mend it, or name other columns")
+                )
+            others = [cell for place, cell in enumerate(cells) if place != label]
+            if said := words_of(others[-1] if text is None else cells[text]):
                 words.append(said)
-                labels.append((cells[label].strip() or None) if label is not None else None)
+                labels.append(None if label is None else cells[label].strip() or None)
         return Sentences(words, labels if label is not None else None)
 
 

@@ -61,6 +61,6 @@ class Base(Energy):
         """n samples of p₀."""
 
 
-def stated(energy: nn.Module, what: Literal["integrable", "base", "classes"]) -> Any:
+def stated(energy: nn.Module | None, what: Literal["integrable", "base", "classes"]) -> Any:
     """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing."""
     return getattr(energy, what, False if what == "integrable" else None)

@@ -20,7 +20,9 @@ def text_run(tmp_path_factory):
         "callbacks.report.draw_every_n_steps=4",
     ]
     few += ["method.negatives.memory.chains=64", "method.negatives.memory.moved=32"]
+    few += ["method.generator.prior.chains.n_steps=3", "method.generator.prior.energy.features.hidden=[8]"]
     few += ["callbacks.report.n_samples=200", "callbacks.report.n_samples_during=100"]
+    few += ["logger.wandb=null"]
     names = ["data=text", f"data.path={folder / 'text.txt'}", f"run_dir={folder / 'run'}"]
     run = Run(compose([*names, *QUICK, *few]))
     run.create()
