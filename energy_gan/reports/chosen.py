@@ -7,7 +7,7 @@ from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.model import Model
 from energy_gan.reports import images
-from energy_gan.reports.anatomy import Convergence
+from energy_gan.reports.anatomy import Convergence, ImageConvergence
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
@@ -23,7 +23,7 @@ from energy_gan.reports.text import TextLatents, TextSamples
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
-    *(Convergence, Classes, LatentLaw, TextSamples, TextLatents),
+    *(Convergence, ImageConvergence, Classes, LatentLaw, TextSamples, TextLatents),
 )
 
 
