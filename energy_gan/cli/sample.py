@@ -56,8 +56,8 @@ def main() -> None:
     if given.temperature is not None and not given.sampler:
         if model.kind != "text":
             raise InputError(
-                "--temperature is of chains, or of text, and there are none: give --sampler langevin, mala "
-                "or hmc"
+                "--temperature is of chains and there are none: give --sampler langevin, mala or hmc; only "
+                "text has one of its own"
             )
         if given.temperature < 0:
             raise InputError(f"--temperature of words must be at least 0, got {given.temperature:g}")

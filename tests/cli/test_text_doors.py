@@ -87,7 +87,7 @@ def test_what_cannot_be_is_one_line(door, arguments, said, text_run, open_door, 
 def test_a_run_of_points_takes_no_text(finished_run, open_door, tmp_path):
     for door, arguments, said in (
         ("sample", ["--out", "a.txt"], "was trained on points"),
-        ("sample", ["--temperature", "2"], "--temperature is of chains, or of text"),
+        ("sample", ["--temperature", "2"], "--temperature is of chains and there are none"),
         ("interpolate", [], "here it needs images or text"),
     ):
         status, _, errors = open_door(door, finished_run, *arguments)
