@@ -14,6 +14,7 @@ N :=
 SEED :=
 REFINE :=
 SAMPLER :=
+GIVEN :=
 TRAIN :=
 SCORE :=
 RATE :=
@@ -56,8 +57,8 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
 
 .PHONY: sample
-sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder; text: .txt) SEED=0 REFINE=(MALA steps) SAMPLER=(mala, hmc, langevin: in latent space)
-	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(ARGS)
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder; text: .txt) SEED=0 REFINE=(MALA steps) GIVEN='age=40 city=Oslo' SAMPLER=(mala, hmc, langevin: in latent space)
+	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(GIVEN),--given $(GIVEN)) $(ARGS)
 
 .PHONY: chains
 chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/… SAMPLER=mala N=10000 ARGS='--temperature 1 0.3 --steps 50'

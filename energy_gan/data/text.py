@@ -5,7 +5,7 @@ Whatever is wrong with a file is one line that names the place, what was expecte
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -58,6 +58,10 @@ class TextData(DataModule):
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be a share between 0 and 1, both excluded, got {held_out}")
         self.words, self.share = words, held_out
+
+    @property
+    def described(self) -> dict[str, Any]:
+        return {**super().described, "vocabulary": self.vocabulary.in_one_line}
 
     @property
     def source(self) -> str:

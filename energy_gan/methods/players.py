@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -31,8 +31,14 @@ class Player:
         self.parameters = [p for p in part.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError(f"the {name} has no weights to train")
-        self.optimizer, self.schedule = learns.optimizer(self.parameters), learns.schedule
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.schedule = learns.schedule
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Made when it is first asked for: what is only loaded needs none, and torch's takes a second."""
+        optimizer = self.learns.optimizer(self.parameters)
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        return optimizer
 
     def moves(self, step: int) -> range:
         """Its moves in a training step."""

@@ -21,9 +21,8 @@ from pydantic import ConfigDict, InstanceOf, PydanticUserError, TypeAdapter, Val
 
 from energy_gan.errors import InputError
 from energy_gan.run.buildable import check_root, locate, named, shown
-from energy_gan.run.compose import PLURAL, Config
 from energy_gan.run.folder import WRITTEN
-from energy_gan.run.plain import check_plain, inside
+from energy_gan.run.plain import PLURAL, Config, check_plain, inside
 
 if TYPE_CHECKING:
     from energy_gan.data.base import DataModule

@@ -8,7 +8,9 @@ a run of that experiment logs.
 from typing import Any, NamedTuple
 
 from energy_gan.errors import InputError
-from energy_gan.run.compose import Config, compose, split_trust
+from energy_gan.run.compose import compose
+from energy_gan.run.plain import Config
+from energy_gan.run.words import split_trust
 from energy_gan.search.file import SHORT, Sweep, as_overrides, extremes
 
 GROUPS = ("data", "method", "network", "trainer", "callbacks", "logger", "experiment")
