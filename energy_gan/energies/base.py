@@ -66,7 +66,9 @@ class Base(Energy):
         """n samples of p₀."""
 
 
-def stated(energy: nn.Module, what: Literal["integrable", "base", "classes", "features", "levels"]) -> Any:
+def stated(
+    energy: nn.Module | None, what: Literal["integrable", "base", "classes", "features", "levels"]
+) -> Any:
     """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing.
 
     Of those above, or its `features`, x -> f(x), where it is made of such.
