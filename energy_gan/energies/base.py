@@ -66,6 +66,11 @@ class Base(Energy):
         """n samples of p₀."""
 
 
-def stated(energy: nn.Module, what: Literal["integrable", "base", "classes", "levels"]) -> Any:
-    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing."""
+def stated(
+    energy: nn.Module | None, what: Literal["integrable", "base", "classes", "features", "levels"]
+) -> Any:
+    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing.
+
+    Of those above, or its `features`, x -> f(x), where it is made of such.
+    """
     return getattr(energy, what, False if what == "integrable" else None)

@@ -63,6 +63,7 @@ def refined(numbers: Iterable[Number], needs: str) -> tuple[Number, ...]:
 
 
 KL, TV = "agreement: KL to the energy", "agreement: total variation"
+PERPLEXITY = "samples: perplexity of sentences"
 COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
 FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
 TOLD = "classes: AUROC of the energy"
@@ -70,6 +71,10 @@ STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
 LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
+
+BY_GRID = "training: energy gaps by grid"
+GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
+STARTED = "samples: correlation with the first pixel"
 
 LOG_Z = Number(
     "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
@@ -193,6 +198,24 @@ RECONSTRUCTION = (  # mean squared errors of pixels
     Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
     Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
 )
+OF_SENTENCES = (
+    Number("forward_perplexity", "perplexity of samples", "low", PERPLEXITY),
+    Number("reverse_perplexity", "perplexity by samples", "low", at_end=True),
+    Number("unique_share", "samples that are unique", "high", at_end=True),
+)
+OF_TEXT = (  # of held-out sentences
+    Number("nll_per_word", "−log p(x) of a word", "low", None, True, "nats"),
+    Number("word_accuracy", "words reconstructed", "high", None, True),
+    Number("posterior_kl", "KL(encoder‖N(0, I))", None, None, True, "nats"),
+)
+OF_GRIDS = (  # of a generator that goes from coarse to fine
+    Number("gap_finest", "gap on the finest grid", None, GAPS, unit="sd"),
+    Number("gap_coarser", "greatest gap on coarser ones", None, GAPS, unit="sd"),
+    Number("grid_consistency", "grids apart", "low", "samples: neighbouring grids apart"),
+    Number("start_correlation", "correlation with the first pixel", "high", STARTED),
+    Number("energy_slope", "slope at the data", "low", SLOPES),
+    Number("energy_slope_highest", "highest slope", "low", SLOPES),
+)
 CHAINS = (DRIFT, DRIFT_NATS, DRIFT_200, DRIFT_200_NATS)
 ANATOMY = (  # of chains that an energy learns from
     Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
@@ -267,6 +290,9 @@ TRACKED = (
     Number("train/reconstruction", "−log p(x | z)", None, BOUND),
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
     Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
+    Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
+    Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
+    Number("train/fine_gap", "energy gap of the fine grid", None, BY_GRID),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
 )
@@ -278,7 +304,10 @@ for _n in (
     *IMAGES,
     *INTERPOLATION,
     *RECONSTRUCTION,
+    *OF_SENTENCES,
+    *OF_TEXT,
     *IMAGE_ENERGIES,
+    *OF_GRIDS,
     *CHAINS,
     *ANATOMY,
     *OF_LIKELIHOOD,

@@ -32,6 +32,7 @@ KINDS = {  # of data, each with the recipes that are made for it, the narrowest 
     "points": ("points",),
     "small_images": ("small_images", "images"),
     "images": ("images",),
+    "text": ("text",),
 }
 
 
@@ -60,6 +61,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     OmegaConf.register_new_resolver(
         "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
     )
+    OmegaConf.register_new_resolver("coarser", _coarser, replace=True)
     overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
         # the recipe names the method: `aligned` is another one of images than of points
@@ -104,11 +106,12 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
     found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
     if not found and kinds != ("points",) and method in options("method"):
+        what = kinds[-1]
         able = sorted(
-            f.parent.name for f in CONF.glob("experiment/*/images.yaml") if f.parent.name != "default"
+            f.parent.name for f in CONF.glob(f"experiment/*/{what}.yaml") if f.parent.name != "default"
         )
         raise InputError(
-            f"method={method} is not made for images, as data={data} has: give {' or '.join(able)}"
+            f"method={method} is not made for {what}, as data={data} has: give {' or '.join(able)}"
         )
     return found
 
@@ -116,6 +119,11 @@ def _recipe(overrides: Sequence[str]) -> str | None:
 def _doubling(least: int, shape: Sequence[int]) -> list[int]:
     """Widths of layers that each halve an image, down to 4 to 7 pixels: least, 2 least, 4 least, …"""
     return [least * 2**i for i in range(max(1, int(min(shape[1:])).bit_length() - 3))]
+
+
+def _coarser(factor: int, shape: Sequence[int]) -> list[int]:
+    """The shape of images with so many times fewer pixels a side."""
+    return [shape[0], *(max(1, side // factor) for side in shape[1:])]
 
 
 def _twentieth(most: int, steps: Any) -> int:

@@ -34,6 +34,10 @@ RUNS = {
         *DIGITS, "method=short_run", "method.energy.energy.features.hidden=[32,32]",
         "method.negatives.n_steps=3", "method.inference.n_steps=2",
     ],
+    "digits with grids": [
+        *DIGITS, "method=multigrid", "method.inference.n_steps=2",
+        *(f"method.grids.{name}.negatives.n_steps=2" for name in ("coarse", "middle", "fine")),
+    ],
     "digits with noise": [*DIGITS, "method=tilted"],
     "digits with levels": [*DIGITS, "method=noise_levels"],
     "digits without a generator": [*DIGITS, "method=tilted_energy"],
