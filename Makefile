@@ -8,6 +8,7 @@ METHOD :=
 RUN :=
 RUNS :=
 INPUT :=
+MASK :=
 VERSUS :=
 OUT :=
 N :=
@@ -72,6 +73,10 @@ interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=in
 reconstruct: .venv/.made ## Images from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image) N=64 OUT=reconstruction.png ARGS='--free'
 	@$(PY) -m energy_gan.cli.reconstruct $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
+.PHONY: inpaint
+inpaint: .venv/.made ## Fill in hidden pixels, a run of METHOD=multigrid: RUN=runs/… INPUT=(held-out; a folder, an image) MASK=block, doodle, pepper or a picture, N=64 OUT=inpainting.png
+	@$(PY) -m energy_gan.cli.inpaint $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(MASK),--mask $(MASK)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
+
 .PHONY: data
 data: .venv/.made ## Decode the images of a set once: DATA=celeba ARGS='data.root=…'; `make train` does it by itself
 	@$(PY) -m energy_gan.cli.data data=$(DATA) $(ARGS)
@@ -101,7 +106,7 @@ draw: .venv/.made ## A table of points of a known law: DATA=thin_ridges N=1000 O
 	@$(PY) -m energy_gan.cli.draw data=$(DATA) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: study
-study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit) ARGS='--methods … --seeds …'
+study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit, few_labels, multigrid) ARGS='--methods … --seeds …'
 	@$(PY) -m energy_gan.cli.study $(STUDY) $(ARGS)
 
 .PHONY: sweep

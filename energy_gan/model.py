@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Real
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 from energy_gan.conditioning import Conditioning
@@ -13,6 +13,7 @@ from energy_gan.data.frames import as_given
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.evaluation import BATCH, batch_size, evaluating, in_batches
+from energy_gan.generators.coarse_to_fine import Held
 from energy_gan.randomness import random_generator
 from energy_gan.sampling import CHAINS
 from energy_gan.saving import save
@@ -187,3 +188,26 @@ class Model(Conditioning):
             torch.cat(latent).cpu(),
             self.units.own(torch.cat(start)) if start else None,
         )
+
+    def check_inpainting(self) -> None:
+        """InputError unless its generator goes from coarse to fine."""
+        if not self.has_generator or not self.learned.generator.levels:
+            raise InputError(
+                "this run has no generator from coarse to fine to fill in images with: train METHOD=multigrid"
+            )
+
+    @torch.no_grad()
+    def inpaint(self, x: Array, known: Bool[Tensor, "H W"], seed: int = 0) -> Float[Tensor, "n *S"]:
+        """Images of which the known pixels are those of x; the others are drawn beside them, coarse to fine.
+
+        Raises:
+            InputError: the generator does not go from coarse to fine, or x has another shape.
+        """
+        self.check_inpainting()
+        rng, parts = random_generator(seed), []
+        with evaluating(self.learned.generator) as generator:
+            for part in self._checked(x).split(CHAINS):
+                u = self.units.networks(part)
+                held = Held(u, known.to(u.device).expand(1, 1, -1, -1))
+                parts.append(generator.pyramid(self._latents(len(u), rng), rng, held=held)[-1])
+        return torch.where(known, x, self.units.own(torch.cat(parts)))

@@ -41,6 +41,11 @@ class Energy(nn.Module, ABC):
         """x -> the logits of its classes, where it is made of them: p(y | x) = softmax(logits)."""
         return None
 
+    @property
+    def levels(self) -> "Energy | None":
+        """Itself, where it is one of every noise level: E(y, σ) by `at(y, log σ)`, see `noise_levels`."""
+        return None
+
     @abstractmethod
     def forward(self, x: Points) -> Energies:
         """E(x)."""
@@ -66,6 +71,11 @@ class Base(Energy):
         """n samples of p₀."""
 
 
-def stated(energy: nn.Module, what: Literal["integrable", "normalised", "base", "classes"]) -> Any:
-    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing."""
+def stated(
+    energy: nn.Module, what: Literal["integrable", "normalised", "base", "classes", "features", "levels"]
+) -> Any:
+    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing.
+
+    Of those above, or its `features`, x -> f(x), where it is made of such.
+    """
     return getattr(energy, what, False if what in ("integrable", "normalised") else None)

@@ -5,8 +5,8 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,7 @@ class Generator(nn.Module):
         return cls(module, NormalPrior(linear.in_features), FixedNoise())
 
     knows_density = False  # whether `log_prob` is log q(x), exactly
+    levels: Sequence[Any] = ()  # of a generator that goes from coarse to fine, its grids
 
     def __init__(
         self,

@@ -41,8 +41,9 @@ class Player:
         return optimizer
 
     def moves(self, step: int) -> range:
-        """Its moves in a training step."""
-        return range(0 if step % self.learns.every else self.learns.steps)
+        """Its moves in a training step; none while its schedule gives it no rate."""
+        rests = step % self.learns.every or not any(group["lr"] for group in self.optimizer.param_groups)
+        return range(0 if rests else self.learns.steps)
 
     def at(self, progress: float) -> None:
         """Set the learning rates for this share of the training steps."""

@@ -11,9 +11,11 @@ from energy_gan.reports.anatomy import Convergence, ImageConvergence
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
+from energy_gan.reports.grids import Grids
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.latents import LatentLaw
+from energy_gan.reports.levels import Levels, OwnSamples
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
@@ -21,8 +23,8 @@ from energy_gan.reports.section import Section, Settings
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
-    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
-    *(Convergence, ImageConvergence, Classes, LatentLaw),
+    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
+    *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw),
 )
 
 
@@ -35,6 +37,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
         base                      its energy has one
+        grids                     its generator goes from coarse to fine
+        levels                    its energy is one of all noise levels
         tilted                    its generator's prior is an energy
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
@@ -52,8 +56,12 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"plane" if data.shape == (2,) else "space"}
     if "energy" in has and stated(model.learned.energy, "base") is not None:
         has |= {"base"}
+    if "energy" in has and stated(model.learned.energy, "levels") is not None:
+        has |= {"levels"}
     if "generator" in has and model.learned.generator.prior.tilted:
         has |= {"tilted"}
+    if "generator" in has and model.learned.generator.levels:
+        has |= {"grids"}
     if "inference" in has and model.learned.inference.free() is not None:
         has |= {"free"}
     if model.data_noise:

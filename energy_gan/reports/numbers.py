@@ -44,6 +44,7 @@ class Number(NamedTuple):
 
 
 REFINED = "refined_"
+LADDER = "ladder_"  # of the energy's own samples, by the walk down its levels
 UNTILTED = "untilted_"  # of the same generator's samples under N(0, I) instead of a prior that is an energy
 
 
@@ -69,6 +70,10 @@ STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
 LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
+
+BY_GRID = "training: energy gaps by grid"
+GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
+STARTED = "samples: correlation with the first pixel"
 
 LOG_Z = Number(
     "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
@@ -118,7 +123,7 @@ ASSESSMENT = (
     Number("auc_data_generator", "AUC data | generator", "low", None, True, "", "energy generator"),
     Number("auc_data_energy", "AUC data | energy", "low", None, True, "", "energy generator"),
     Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "energy generator"),
-    Number("auc_control", "AUC of two halves of data", None, None, True, "", "energy generator"),
+    Number("auc_control", "AUC of one law, control", None, None, True, "", "energy generator"),
     Number("auc_standard_error", "error of these", None, None, True, "", "energy generator"),
     Number("missing_share", "data without samples", "low", None, True, "", "energy generator"),
     Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "energy weights"),
@@ -158,10 +163,16 @@ OF_MODES = (
     Number("modes_kl_train", "KL to the data's modes", "low", None, True, "nats", "modes"),
     Number("modes_confident", "modes for sure", "high", None, True, "", "modes"),
 )
+OF_LAWS = (  # of images, all with noise
+    Number("auc_data_generator", "AUC data | generator", "low", None, True),
+    Number("auc_control", "AUC of one law, control", None, None, True),
+    Number("auc_standard_error", "error of these", None, None, True),
+)
 DURING = "_during"  # of fewer samples, and so not to be compared with those of the end
 IMAGES = (
     *OF_IMAGES,
     *OF_MODES,
+    *OF_LAWS,
     *(n._replace(name=n.name + DURING, title=f"{n.title}, during", at_end=False) for n in OF_MODES),
     *refined(OF_IMAGES, "energy noise"),
     *(
@@ -191,6 +202,14 @@ RECONSTRUCTION = (  # mean squared errors of pixels
     Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
     Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
 )
+OF_GRIDS = (  # of a generator that goes from coarse to fine
+    Number("gap_finest", "gap on the finest grid", None, GAPS, unit="sd"),
+    Number("gap_coarser", "greatest gap on coarser ones", None, GAPS, unit="sd"),
+    Number("grid_consistency", "grids apart", "low", "samples: neighbouring grids apart"),
+    Number("start_correlation", "correlation with the first pixel", "high", STARTED),
+    Number("energy_slope", "slope at the data", "low", SLOPES),
+    Number("energy_slope_highest", "highest slope", "low", SLOPES),
+)
 CHAINS = (DRIFT, DRIFT_NATS, DRIFT_200, DRIFT_200_NATS)
 ANATOMY = (  # of chains that an energy learns from
     Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
@@ -210,6 +229,24 @@ OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood_base", "likelihood of the base", "high", None, True, "nats", "base"),
     DRIFT_200,
     DRIFT_200_NATS,
+)
+LEVELS = (  # of images with noise, of an energy over its levels
+    Number("log_likelihood_learned", "likelihood, its own log Z", "high", None, True, "nats"),
+    Number("log_likelihood_flow", "likelihood by the flow", "high", None, True, "nats"),
+    Number("log_likelihood_bound", "likelihood of its walk", "high", None, True, "nats"),
+    Number("drift_1000", "drift in 1,000 moves", "low", None, True, "sd"),
+    Number("drift_1000_nats", "drift in 1,000 moves", "low", None, True, "nats"),
+    Number("drift_1000_samples", "the same of samples", "low", None, True, "sd", "generator"),
+    Number("drift_1000_samples_nats", "the same of samples", "low", None, True, "nats", "generator"),
+)
+OWN_SAMPLES = (
+    *(
+        n._replace(name=LADDER + n.name, title=f"{n.title}, of the energy", panel=None, at_end=True)
+        for n in OF_IMAGES
+    ),
+    Number("auc_data_energy", "AUC data | energy", "low", None, True),
+    Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "generator"),
+    Number("auc_standard_error", "error of these", None, None, True),
 )
 CLASSES = (  # of held-out points with labels
     Number("accuracy", "accuracy", "high", "classes: accuracy"),
@@ -246,6 +283,9 @@ TRACKED = (
     Number("train/reconstruction", "−log p(x | z)", None, BOUND),
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
     Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
+    Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
+    Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
+    Number("train/fine_gap", "energy gap of the fine grid", None, BY_GRID),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
 )
@@ -258,9 +298,12 @@ for _n in (
     *INTERPOLATION,
     *RECONSTRUCTION,
     *IMAGE_ENERGIES,
+    *OF_GRIDS,
     *CHAINS,
     *ANATOMY,
     *OF_LIKELIHOOD,
+    *LEVELS,
+    *OWN_SAMPLES,
     *OF_LATENTS,
     *CLASSES,
     *MOVED,

@@ -31,6 +31,7 @@ PANELS = (
     Panel("pictures", "samples", ("samples", "marginals"), "pictures"),
     Panel("pictures", "energy map", ("energy_map",), "pictures"),
     Panel("pictures", "latents", ("latent_energies", "latent_map"), "pictures"),
+    Panel("pictures", "grids", ("grids",), "pictures"),
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
     Panel("pictures", "reconstruction", ("reconstruction",), "pictures"),
     Panel("pictures", "classes", ("classes",), "pictures"),

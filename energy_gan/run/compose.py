@@ -60,6 +60,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     OmegaConf.register_new_resolver(
         "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
     )
+    OmegaConf.register_new_resolver("coarser", _coarser, replace=True)
     overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
         # the recipe names the method: `aligned` is another one of images than of points
@@ -116,6 +117,11 @@ def _recipe(overrides: Sequence[str]) -> str | None:
 def _doubling(least: int, shape: Sequence[int]) -> list[int]:
     """Widths of layers that each halve an image, down to 4 to 7 pixels: least, 2 least, 4 least, …"""
     return [least * 2**i for i in range(max(1, int(min(shape[1:])).bit_length() - 3))]
+
+
+def _coarser(factor: int, shape: Sequence[int]) -> list[int]:
+    """The shape of images with so many times fewer pixels a side."""
+    return [shape[0], *(max(1, side // factor) for side in shape[1:])]
 
 
 def _twentieth(most: int, steps: Any) -> int:

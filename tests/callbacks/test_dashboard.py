@@ -78,17 +78,18 @@ def test_the_panels_show_what_runs_log(chains_run):
     """Each name is one that some run logs: points with chains, digits with classes, stacked digits, noise."""
     _, points = tensorboard(chains_run)
     logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
-    logged |= {"latent_map", "latent_energies", "long_chains"}
+    logged |= {"grids", "latent_map", "latent_energies", "long_chains"}
     for given in (
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
         ["data=digits", "method=tilted"],
         ["data=digits", "method=jem"],
         ["data=digits", "method=lebm"],
+        ["data=digits", "method=multigrid"],
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
-    for method in ("lebm", "triangle"):
+    for method in ("lebm", "triangle", "multigrid"):
         config = compose(["data=digits", f"method={method}"])
         logged |= sweep_check.logged_names(config, "train/", here=False).during
     of_chains = ("chains_acceptance", "chains_step_size")  # see test_latents
