@@ -26,6 +26,7 @@ from energy_gan.run.plain import PLURAL, Config, check_plain, inside
 
 if TYPE_CHECKING:
     from energy_gan.data.base import DataModule
+    from energy_gan.methods.base import Method
 
 # the only leaves that no constructor takes
 TYPES = {
@@ -216,6 +217,14 @@ def build_data(node: Config, trust: Sequence[str] = ()) -> "DataModule":
     """
     check({"data": node}, trust)
     return build(node, "data")
+
+
+def make_optimizers(method: "Method") -> None:
+    """InputError where one refuses its settings; else that would be said in the midst of a training."""
+    try:
+        method.configure_optimizers()
+    except REFUSALS as error:
+        raise InputError(f"method: {refusal(error)}") from error
 
 
 def refusal(cause: BaseException) -> str:

@@ -22,7 +22,7 @@ from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Method
 from energy_gan.model import Model
-from energy_gan.run.build import REFUSALS, build, check, refusal
+from energy_gan.run.build import REFUSALS, build, check, make_optimizers, refusal
 from energy_gan.run.checkpoints import newest, way_on
 from energy_gan.run.compose import compose
 from energy_gan.run.contents import check_fits
@@ -71,7 +71,7 @@ class Run:
     def _make_method(self) -> None:
         torch.manual_seed(self.config["seed"])  # the networks' first weights
         self.method = _method(self.config["method"], self.parts)
-        _make_optimizers(self.method)
+        make_optimizers(self.method)
         self.method.save_hyperparameters({**self.config, **self.data.described})
         if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(Model(self.method), self.data)
@@ -315,15 +315,6 @@ def _method(node: Config, parts: dict[str, nn.Module]) -> Method:
         return make(**parts)
     except REFUSALS as error:
         raise InputError(f"method with {' and '.join(parts)} of your own: {refusal(error)}") from error
-
-
-def _make_optimizers(method: Method) -> None:
-    """InputError where one refuses its settings; else that would be said in the midst of Lightning."""
-    try:
-        for player in method.players:
-            _ = player.optimizer
-    except REFUSALS as error:
-        raise InputError(f"method: {refusal(error)}") from error
 
 
 def _quieten() -> None:

@@ -31,7 +31,7 @@ def check_experiment(sweep: Sweep) -> Config:
     Raises:
         InputError: the first that does not.
     """
-    from energy_gan.run.build import build, check
+    from energy_gan.run.build import build, check, make_optimizers
 
     overrides, trust = split_trust(sweep.overrides)
     overrides.append("run_dir=runs/sweep")
@@ -42,8 +42,8 @@ def check_experiment(sweep: Sweep) -> Config:
         try:
             config = compose([*overrides, *as_overrides(settings)])
             check(config, trust)
-            for part in ("data", "method"):
-                build(config[part], part)
+            build(config["data"], "data")
+            make_optimizers(build(config["method"], "method"))
         except InputError as error:
             raise InputError(f"with {' '.join(as_overrides(settings))}: {error}") from error
     return config
