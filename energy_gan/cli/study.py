@@ -3,9 +3,7 @@
 What is there is not run again, and what was cut short goes on; so a study can be stopped and started.
 """
 
-import sys
-
-from energy_gan.cli import Parser, door
+from energy_gan.cli import Parser, door, given_words
 from energy_gan.errors import InputError
 from energy_gan.studies.agreement import Entropies, Images, TwoDimensions
 from energy_gan.studies.chains import Chains
@@ -32,7 +30,7 @@ STUDIES = {
 
 
 def main() -> None:
-    name, *words = sys.argv[1:] or [""]
+    name, *words = given_words() or [""]
     if name in ("-h", "--help"):
         print(__doc__)
         for study in STUDIES.values():

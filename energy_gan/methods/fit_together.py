@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import torch
-from lightning import LightningDataModule
 
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
@@ -16,6 +16,9 @@ from energy_gan.methods.grids import Grid
 from energy_gan.negatives.base import Negatives
 from energy_gan.optim.learns import Learns
 from energy_gan.shapes import Latents
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule
 
 
 def check_parts(
@@ -163,7 +166,7 @@ def check_classes(method: Method) -> None:
 
 
 @torch.no_grad()
-def check_labels(method: Method, data: LightningDataModule) -> None:
+def check_labels(method: Method, data: "LightningDataModule") -> None:
     """InputError where a cross-entropy has a weight and the data no labels, or more classes than the energy.
 
     Args:

@@ -15,27 +15,32 @@ from energy_gan.reports.grids import Grids
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.latents import LatentLaw
+from energy_gan.reports.levels import Levels, OwnSamples
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
+from energy_gan.reports.text import TextLatents, TextSamples
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
-    *(Likelihood, Convergence, ImageConvergence, Classes, LatentLaw),
+    *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw),
+    *(TextSamples, TextLatents),
 )
 
 
 def facts(model: Model, data: DataModule, inception: bool | None = None) -> frozenset[str]:
     """What sections and numbers may need, in words, whether or not the data have been read.
 
-        points, images            what the data are
+        points, images, text      what the data are
         plane, space              points of two numbers; of fewer or more
+        table                     points whose density is not known
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
         base                      its energy has one
         grids                     its generator goes from coarse to fine
+        levels                    its energy is one of all noise levels
         tilted                    its generator's prior is an energy
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
@@ -47,10 +52,14 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         inception: whether its weights are there; looked for if None.
     """
     has = data.has | model.offers | {data.kind}
+    if "points" in has and data.density is None:
+        has |= {"table"}
     if "points" in has:
         has |= {"plane" if data.shape == (2,) else "space"}
     if "energy" in has and stated(model.learned.energy, "base") is not None:
         has |= {"base"}
+    if "energy" in has and stated(model.learned.energy, "levels") is not None:
+        has |= {"levels"}
     if "generator" in has and model.learned.generator.prior.tilted:
         has |= {"tilted"}
     if "generator" in has and model.learned.generator.levels:
