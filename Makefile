@@ -58,7 +58,7 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
 
 .PHONY: sample
-sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder) SEED=0 REFINE=(MALA steps) GIVEN='age=40 city=Oslo' SAMPLER=(mala, hmc, langevin: in latent space)
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder; text: .txt) SEED=0 REFINE=(MALA steps) GIVEN='age=40 city=Oslo' SAMPLER=(mala, hmc, langevin: in latent space)
 	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(GIVEN),--given $(GIVEN)) $(ARGS)
 
 .PHONY: chains
@@ -66,11 +66,11 @@ chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/�
 	@$(PY) -m energy_gan.cli.chains $(RUN) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: interpolate
-interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
-	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… INPUT=(text: sentences, two a path) OUT=interpolation.png (text: .txt) SEED=0 ARGS='--rows 8 --columns 9'
+	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: reconstruct
-reconstruct: .venv/.made ## Images from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image) N=64 OUT=reconstruction.png ARGS='--free'
+reconstruct: .venv/.made ## Images or sentences from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image, a text) N=64 OUT=reconstruction.png ARGS='--free'
 	@$(PY) -m energy_gan.cli.reconstruct $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .PHONY: inpaint
@@ -94,7 +94,7 @@ ood: .venv/.made ## Does the energy tell other images from its own? RUN=runs/…
 	@$(PY) -m energy_gan.cli.ood $(RUN) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .PHONY: energy
-energy: .venv/.made ## Score points or images: RUN=runs/… INPUT=points.csv (images: a folder) VERSUS=others.csv OUT=energies.csv
+energy: .venv/.made ## Score points, images or sentences: RUN=runs/… INPUT=points.csv (images: a folder; a text) VERSUS=others.csv OUT=energies.csv
 	@$(PY) -m energy_gan.cli.energy $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT))
 
 .PHONY: compare

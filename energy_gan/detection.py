@@ -18,6 +18,7 @@ from energy_gan.data.folder import folder_batches, require_images
 from energy_gan.data.images import ImageData
 from energy_gan.data.schema import Schema
 from energy_gan.data.table import read_rows, table_shape
+from energy_gan.data.text import read_lines
 from energy_gan.errors import InputError
 from energy_gan.model import Array, Model
 from energy_gan.randomness import random_generator
@@ -48,6 +49,17 @@ def read_new(known: str | Path, path: str, schema: Schema | None) -> New:
         return read_rows(path, schema)
     require_images(Path(path))
     return Path(path)
+
+
+def new_of(model: Model, run: Path, path: str) -> New:
+    """What a run is to score: a folder of images, the rows of a table, or a text, a row for each line of it.
+
+    Raises:
+        InputError: it is of another kind than what the run was trained on, or cannot be read.
+    """
+    if model.kind == "text":
+        return model.encode(read_lines(path)).numpy()
+    return read_new(run, path, model.schema)
 
 
 class Scored(NamedTuple):
@@ -145,7 +157,7 @@ def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> N
 
 def called(data: DataModule) -> str:
     """What a user calls its points."""
-    return "images" if data.kind == "images" else "rows"
+    return {"points": "rows", "images": "images", "text": "sentences"}[data.kind]
 
 
 def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> float:

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
-from energy_gan.conditioning import Conditioning
 from energy_gan.data.frames import as_given
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
@@ -17,6 +16,7 @@ from energy_gan.generators.coarse_to_fine import Held
 from energy_gan.randomness import random_generator
 from energy_gan.sampling import CHAINS
 from energy_gan.saving import save
+from energy_gan.sentences import Sentences
 
 __all__ = ["Array", "Model", "Reconstruction", "evaluating"]
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"] | Any  # of a table also a frame
@@ -30,7 +30,7 @@ class Reconstruction(NamedTuple):
     start: Float[Tensor, "n *S"] | None  # the latents as points, where they are such: a walk's start
 
 
-class Model(Conditioning):
+class Model(Sentences):
     """What a method has learned, in evaluation mode. It takes points from any device and answers on the CPU.
 
     Args:
@@ -188,6 +188,21 @@ class Model(Conditioning):
             torch.cat(latent).cpu(),
             self.units.own(torch.cat(start)) if start else None,
         )
+
+    @torch.no_grad()
+    def interpolate_between(self, first: Array, last: Array, steps: int) -> Float[Tensor, "n steps *S"]:
+        """Paths of G(z) from what the inference finds for each first point to what it finds for each last.
+
+        Raises:
+            InputError: as `reconstruct`, or steps is less than 2.
+        """
+        if steps < 2:
+            raise InputError(f"a path has at least 2 steps, got {steps}")
+        ends = (self.reconstruct(x).latent for x in (first, last))
+        latent = self.learned.generator.prior.interpolate(*ends, torch.linspace(0, 1, steps))
+        with evaluating(self.learned.generator) as generator:
+            u = in_batches(generator, latent.flatten(0, 1).to(self.method.shift.device))
+        return self.units.own(u).unflatten(0, (len(latent), steps))
 
     def check_inpainting(self) -> None:
         """InputError unless its generator goes from coarse to fine."""

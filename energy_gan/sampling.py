@@ -57,7 +57,7 @@ class Sampling:
 
     @property
     def kind(self) -> str:
-        """What a point is: "points" for a row of numbers, "images"."""
+        """What a point is: "points" for a row of numbers, "images", "text"."""
         return self.method.hparams.get("kind", "points").removeprefix("small_")
 
     @property

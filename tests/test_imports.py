@@ -8,7 +8,7 @@ import pytest
 import energy_gan
 
 PACKAGE = Path(energy_gan.__file__).parent
-GROUND = {"errors", "shapes", "randomness", "nn", "system", "numerics"}
+GROUND = {"errors", "shapes", "randomness", "nn", "vocabulary", "system", "numerics"}
 NETWORKS = GROUND | {"energies", "generators", "samplers", "objectives", "optim"}
 SEES = {
     **dict.fromkeys(GROUND, GROUND),
@@ -19,7 +19,7 @@ SEES = {
 }
 below = set(NETWORKS)
 FLOORS = "inference | negatives | generator_terms | methods | evaluation saving | sampling | conditioning | "
-FLOORS += "model | reports run | detection estimator"
+FLOORS += "sentences | model | reports run | detection estimator"
 for floor in map(str.split, FLOORS.split("|")):
     if "evaluation" in floor:
         below |= {"data"}

@@ -12,7 +12,8 @@ trainer.max_steps=500 data.held_out=0.2; run_dir=FOLDER keeps the run.
 Of folders, the images below them are trained on and scored, cropped and resized to data.shape ([3,64,64]);
 the method is the best for images. experiment=critic/small_images is quick, minutes, for small grey ones.
 
-With --run RUN a trained run is used instead; its data's held-out rows set the threshold.
+With --run RUN a trained run is used instead; its data's held-out rows set the threshold. One of text scores
+the lines of a text.
 """
 
 import sys
@@ -43,7 +44,7 @@ def main() -> None:
     check_writable(given.out, (".csv", ".parquet"))
 
     from energy_gan.data.folder import warn_of
-    from energy_gan.detection import called, learn, read_new, require_enough, score, threshold
+    from energy_gan.detection import called, learn, new_of, require_enough, score, threshold
     from energy_gan.model import Model
     from energy_gan.run.checkpoints import data_of
 
@@ -51,7 +52,7 @@ def main() -> None:
         if given.run:
             trust = only_trust(given.overrides)
             model = opened(given.run, trust, ["ranking"])
-            new = read_new(given.run, given.score, model.schema)
+            new = new_of(model, given.run, given.score)
             data = data_of(given.run, trust)
             data.setup()
             require_enough(data, given.rate, is_trained=True)

@@ -2,7 +2,8 @@
 
 Points become a table, .csv, .npy or .parquet. Images become one picture, .png, a folder of pictures, for a
 name without an ending, or an array, .npy. All but the one picture are written block by block, so that memory
-does not limit how many there are; OUT is there once all of it is.
+does not limit how many there are; OUT is there once all of it is. Sentences become lines of a .txt, their
+words drawn at `--temperature`, 0 for the likeliest ones.
 
 With `--given age=40 city=Oslo` all samples have these cells: chains on the energy with these columns held.
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from energy_gan.cli import KERNELS, Parser, door, kernel_of, opened
 from energy_gan.errors import InputError
+from energy_gan.system.files import write_lines
 from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_frames, write_table
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from energy_gan.model import Model
 
 STEPS = 100
+DEFAULTS = {"points": (1000, "samples.csv"), "images": (64, "samples.png"), "text": (1000, "samples.txt")}
 
 
 def main() -> None:
@@ -41,7 +44,8 @@ def main() -> None:
     chains.add_argument("--sampler", choices=KERNELS)
     chains.add_argument("--steps", type=int, help=f"how many ({STEPS})")
     chains.add_argument("--step-size", type=float, help="(found by trial, for a good acceptance rate)")
-    chains.add_argument("--temperature", type=float, help="by which energies are divided (1)")
+    said = "by which energies are divided, of text without chains the words' logits (1)"
+    chains.add_argument("--temperature", type=float, help=said)
     chains.add_argument("--no-prior", action="store_true", help="leave −log p(z) out of the chains' target")
     given = parser.parse_args()
     check_chains(given)
@@ -49,11 +53,19 @@ def main() -> None:
     if given.out:
         check_outputs(given, given.out)
 
-    as_pictures = given.out and given.out.suffix not in WRITERS
-    model = opened(given.run, given.trust, ["generator", *(["images"] if as_pictures else [])])
-    n, out = (64, Path("samples.png")) if model.kind == "images" else (1000, Path("samples.csv"))
-    n, out = given.n or n, given.out or out
+    model = opened(given.run, given.trust, ["generator", *kind_of(given.out)])
+    n, out = DEFAULTS[model.kind]
+    n, out = given.n or n, given.out or Path(out)
     check_outputs(given, out)
+    if given.temperature is not None and not given.sampler:
+        if model.kind != "text":
+            raise InputError(
+                "--temperature is of chains and there are none: give --sampler langevin, mala or hmc; only "
+                "text has one of its own"
+            )
+        if given.temperature < 0:
+            raise InputError(f"--temperature of words must be at least 0, got {given.temperature:g}")
+        model.learned.generator.temperature = given.temperature
     told = ""
     if given.sampler:
         samples, told = walk(model, n, given, chain_picture(out))
@@ -66,13 +78,24 @@ def main() -> None:
         blocks = model.sample_blocks(n, given.seed, given.refine)
         require_room_for(out, n, model.dimension)
     write(out, blocks, n, model)
-    print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
+    units = "" if model.kind == "text" else ", in the data's own units"
+    print(f"{n} samples of {given.run}{units} -> {out}{told}")
+
+
+def kind_of(out: Path | None) -> list[str]:
+    """The kind of data that a file's ending asks for, if it does."""
+    if out is None or out.suffix in WRITERS:
+        return []
+    return ["text"] if out.suffix == ".txt" else ["images"]
 
 
 def write(out: Path, blocks: Iterator["Tensor"], n: int, model: "Model") -> None:
     """The samples as what the name's ending says."""
     if model.is_table and out.suffix in (".csv", ".parquet"):
         write_frames(out, (model.frame(block) for block in blocks))
+        return
+    if out.suffix == ".txt":
+        write_lines(out, map(model.decode, blocks))
         return
     if out.suffix in WRITERS:
         write_table(out, (block.numpy() for block in blocks), (n, *model.method.shape), model.columns)
@@ -90,7 +113,6 @@ def check_chains(given: argparse.Namespace) -> None:
     settings = {
         "--steps": given.steps is not None,
         "--step-size": given.step_size is not None,
-        "--temperature": given.temperature is not None,
         "--no-prior": given.no_prior,
     }
     named = [name for name, is_given in settings.items() if is_given]
@@ -121,7 +143,7 @@ def columns_given(given: argparse.Namespace) -> dict[str, str]:
 
 
 def check_outputs(given: argparse.Namespace, out: Path) -> None:
-    check_writable(out, (*WRITERS, ".png", ""))
+    check_writable(out, (*WRITERS, ".png", ".txt", ""))
     if given.sampler:
         check_writable(chain_picture(out), (".png",))
 

@@ -80,7 +80,7 @@ class DataModule(TakesTrainer, ABC):
 
     of_lightning = "LightningDataModule"
     trainer = None
-    kind: Literal["points", "images"] = "points"
+    kind: Literal["points", "images", "text"] = "points"
     density: Density | None = None
     columns: Sequence[str] | None = None
     schema: Schema | None = None

@@ -72,7 +72,8 @@ class Base(Energy):
 
 
 def stated(
-    energy: nn.Module, what: Literal["integrable", "normalised", "base", "classes", "features", "levels"]
+    energy: nn.Module | None,
+    what: Literal["integrable", "normalised", "base", "classes", "features", "levels"],
 ) -> Any:
     """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing.
 

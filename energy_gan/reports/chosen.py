@@ -20,18 +20,20 @@ from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
+from energy_gan.reports.text import TextLatents, TextSamples
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw),
+    *(TextSamples, TextLatents),
 )
 
 
 def facts(model: Model, data: DataModule, inception: bool | None = None) -> frozenset[str]:
     """What sections and numbers may need, in words, whether or not the data have been read.
 
-        points, images            what the data are
+        points, images, text      what the data are
         plane, space              points of two numbers; of fewer or more
         table                     points whose density is not known
         density, labels, modes    what the data have, `DataModule.has`

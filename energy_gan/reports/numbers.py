@@ -63,6 +63,7 @@ def refined(numbers: Iterable[Number], needs: str) -> tuple[Number, ...]:
 
 
 KL, TV = "agreement: KL to the energy", "agreement: total variation"
+PERPLEXITY = "samples: perplexity of sentences"
 COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
 FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
 TOLD = "classes: AUROC of the energy"
@@ -202,6 +203,16 @@ RECONSTRUCTION = (  # mean squared errors of pixels
     Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
     Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
 )
+OF_SENTENCES = (
+    Number("forward_perplexity", "perplexity of samples", "low", PERPLEXITY),
+    Number("reverse_perplexity", "perplexity by samples", "low", at_end=True),
+    Number("unique_share", "samples that are unique", "high", at_end=True),
+)
+OF_TEXT = (  # of held-out sentences
+    Number("nll_per_word", "−log p(x) of a word", "low", None, True, "nats"),
+    Number("word_accuracy", "words reconstructed", "high", None, True),
+    Number("posterior_kl", "KL(encoder‖N(0, I))", None, None, True, "nats"),
+)
 OF_GRIDS = (  # of a generator that goes from coarse to fine
     Number("gap_finest", "gap on the finest grid", None, GAPS, unit="sd"),
     Number("gap_coarser", "greatest gap on coarser ones", None, GAPS, unit="sd"),
@@ -297,6 +308,8 @@ for _n in (
     *IMAGES,
     *INTERPOLATION,
     *RECONSTRUCTION,
+    *OF_SENTENCES,
+    *OF_TEXT,
     *IMAGE_ENERGIES,
     *OF_GRIDS,
     *CHAINS,

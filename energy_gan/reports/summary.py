@@ -8,7 +8,11 @@ from energy_gan.reports.numbers import REFINED
 from energy_gan.reports.tables import read_metrics, table
 from energy_gan.system.commands import command
 
-FILES = {"points": ("points.csv", "samples.csv"), "images": ("folder", "samples.png")}  # to give, to get
+FILES = {  # to give, to get
+    "points": ("points.csv", "samples.csv"),
+    "images": ("folder", "samples.png"),
+    "text": ("sentences.txt", "samples.txt"),
+}
 SHORT = "none: measured in short, of {n:,} samples; for all numbers and pictures {evaluate}"
 NO_ENERGY = "none: this run offers no energy of points"
 NOT_INTEGRABLE = (

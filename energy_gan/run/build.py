@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # the only leaves that no constructor takes
 TYPES = {
     "seed": Annotated[int, Ge(0)],
-    "kind": Literal["points", "small_images", "images"],
+    "kind": Literal["points", "small_images", "images", "text"],
     "threads": Annotated[int, Ge(1)] | None,
     "compile": bool,
     "channels_last": bool,

@@ -32,6 +32,7 @@ KINDS = {  # of data, each with the recipes that are made for it, the narrowest 
     "points": ("points",),
     "small_images": ("small_images", "images"),
     "images": ("images",),
+    "text": ("text",),
 }
 
 
@@ -105,11 +106,12 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
     found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
     if not found and kinds != ("points",) and method in options("method"):
+        what = kinds[-1]
         able = sorted(
-            f.parent.name for f in CONF.glob("experiment/*/images.yaml") if f.parent.name != "default"
+            f.parent.name for f in CONF.glob(f"experiment/*/{what}.yaml") if f.parent.name != "default"
         )
         raise InputError(
-            f"method={method} is not made for images, as data={data} has: give {' or '.join(able)}"
+            f"method={method} is not made for {what}, as data={data} has: give {' or '.join(able)}"
         )
     return found
 

@@ -74,6 +74,7 @@ def _check_entries(held: dict[str, Any]) -> None:
     columns = config.get("columns")
     check_plain({**config, "columns": list(columns) if isinstance(columns, tuple) else columns})
     check_type(columns, list[str] | tuple[str, ...] | None, "columns")
+    check_type(config.get("vocabulary"), str | None, "vocabulary")
     if config.get("schema") is not None:
         Schema.from_config(config["schema"])
     for name in TYPES.keys() & config.keys():

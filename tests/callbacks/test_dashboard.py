@@ -85,6 +85,7 @@ def test_the_panels_show_what_runs_log(chains_run):
         ["data=digits", "method=tilted"],
         ["data=digits", "method=jem"],
         ["data=digits", "method=lebm"],
+        ["data=python_topics", "method=lebm"],
         ["data=digits", "method=multigrid"],
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
