@@ -15,6 +15,7 @@ from energy_gan.data.columns import Column
 from energy_gan.data.frames import as_numbers, as_points, is_frame
 from energy_gan.data.schema import Schema
 from energy_gan.data.units import Units
+from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.evaluation import BATCH, OfTable, Standardised, batch_size, evaluating, in_batches
 from energy_gan.inference.latent_space import LatentChains, Trace
@@ -23,6 +24,7 @@ from energy_gan.negatives.importance import weighted_samples
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.base import Kernel, init, normal_like
 from energy_gan.samplers.chains import Chains, tune
+from energy_gan.samplers.ladder import denoised
 from energy_gan.samplers.mala import MALA
 from energy_gan.system.commands import command
 
@@ -297,7 +299,9 @@ class Sampling:
                 step_size = tune(MALA(), energy, u[:1000], rng)
             chains = Chains(MALA(), n_steps, step_size)
             u = in_batches(lambda u: chains.run(energy, u, rng).state.x, u)
-            if self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
+            if (ladder := stated(energy, "levels")) is not None:
+                u = in_batches(lambda u: denoised(ladder.at, u, ladder.noise), u)
+            elif self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
                 u = in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
         return u, step_size
 

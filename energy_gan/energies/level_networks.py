@@ -61,6 +61,8 @@ class MLPLevels(nn.Module):
         input_gain: the first layer's weights start this many times larger: fine structure is found sooner.
     """
 
+    at_most_linear = True
+
     def __init__(
         self,
         shape: Sequence[int],

@@ -1,15 +1,23 @@
 """An energy over noise levels: one function of y and σ, normalised along the ladder.
 
-    E(y, σ) = −log p₀(y, σ) + f(y, log σ) / (σ c),    c = (σ² + ¼)^−½,    y = x + σ ε
+    E(y, σ) = −log p₀(y, σ) + f(y − m, log σ) / (σ c),    c = (σ² + ¼)^−½,    y = x + σ ε
 
-p₀ is a mixture noised exactly, f a network that is to know what the mixture has wrong. Where E is right at
+p₀ is a mixture noised exactly, m its mean, f a network of what the mixture has wrong. Where E is right at
 all levels it obeys the heat equation, and at great σ the mixture is right by itself: log Z(σ) is then 0
 throughout. Both derivatives have targets that are known for each pair of x and ε (`dual_score_matching`):
 
     σ ∂E/∂y ≈ ε,    ∂E/∂log σ ≈ D − ‖ε‖²
 
 in the mean given y. The first is what denoising learns, the second ties the levels' normalisers to each
-other. As an energy of points it answers with E(·, σ₀).
+other.
+
+As an energy of points it answers at σ₀, with what the network adds made weaker,
+
+    E(y) = −log p₀(y, σ₀) + a f(y − m, log σ₀) / (σ₀ c).
+
+Score matching knows E where data with noise are. Its errors make it a law in which chains find less energy
+than the data have; a is where they find as much. It is learned by maximum likelihood (Eq. 7): dE/da is then
+the same in the mean over data and over chains. It is 1 where E(·, σ₀) is the data's law.
 
 Reference: Learning normalized image densities via dual score matching (Guth, Kadkhodaie & Simoncelli, 2025),
 https://arxiv.org/abs/2506.05310.
@@ -31,16 +39,25 @@ Ladder = Callable[[Points, Energies], Energies]  # (y, log σ), row by row
 
 
 class NoiseLevels(Energy):
-    """E(y, σ); called with points alone, E(·, σ₀).
+    """E(y, σ); called with points alone, the density at σ₀.
 
     Args:
         mixture: p₀.
         network: f, any module from (y, log σ) to (B,).
         noise: σ₀, positive: pixels that never vary have no density without noise.
         low, high: the ends of the ladder that is trained, low at most σ₀ and high above it.
+        strength: where a begins, positive.
     """
 
-    def __init__(self, mixture: NoisedMixture, network: nn.Module, noise: float, low: float, high: float):
+    def __init__(
+        self,
+        mixture: NoisedMixture,
+        network: nn.Module,
+        noise: float,
+        low: float,
+        high: float,
+        strength: float = 1.0,
+    ):
         super().__init__()
         if not 0 < noise < math.inf:
             raise ValueError(f"noise must be a positive number, the density's least level, got {noise}")
@@ -48,8 +65,15 @@ class NoiseLevels(Energy):
             raise ValueError(
                 f"the ladder must rise, 0 < low <= noise < high, got low {low}, noise {noise}, high {high}"
             )
-        self.mixture, self.network = mixture, network
+        if not 0 < strength < math.inf:
+            raise ValueError(f"strength must be a positive number, got {strength}")
+        self.mixture, self.network, self.strength = mixture, network, Strength(strength)
         self.noise, self.low, self.high = noise, low, high
+
+    @property
+    def integrable(self) -> bool:
+        """Where f grows no faster than |y|, the mixture wins far away."""
+        return getattr(self.network, "at_most_linear", False)
 
     @property
     def base(self) -> Base:
@@ -66,10 +90,24 @@ class NoiseLevels(Energy):
     def correction(self, y: Points, log_sigma: Energies) -> Energies:
         """f(y, log σ) / (σ c): what the network adds."""
         sigma = log_sigma.exp()
-        return widened(self.network(y, log_sigma)) * (sigma.square() + 0.25).sqrt() / sigma
+        return (
+            widened(self.network(y - self.mixture.mean, log_sigma)) * (sigma.square() + 0.25).sqrt() / sigma
+        )
 
     def forward(self, x: Points) -> Energies:
-        return self.at(x, x.new_full((len(x),), math.log(self.noise)))
+        log_sigma = x.new_full((len(x),), math.log(self.noise))
+        return self.mixture(x, log_sigma) + self.strength(self.correction(x, log_sigma))
+
+
+class Strength(nn.Module):
+    """a times a number, a positive."""
+
+    def __init__(self, start: float):
+        super().__init__()
+        self.log_factor = nn.Parameter(torch.tensor(math.log(start)))
+
+    def forward(self, x: Energies) -> Energies:
+        return self.log_factor.exp() * x
 
 
 def derivatives(

@@ -93,6 +93,11 @@ class NoisedMixture(Fitted):
             .view(n, *self.shape)
         )
 
+    @property
+    def mean(self) -> Points:
+        """Of p₀ at any level, one point."""
+        return (self.log_weights.exp() @ self.means).view(1, *self.shape)
+
     def at(self, sigma: float) -> "OneLevel":
         """The law at one level, as a base."""
         return OneLevel(self, sigma)

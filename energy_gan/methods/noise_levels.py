@@ -4,13 +4,13 @@ With y = x + σ ε, x from the data or from the generator, and levels σ from th
 nothing is left of x,
 
     the energy      descends   E[‖σ ∂E(y, σ)/∂y − ε‖²] + weight · E[(∂E(y, σ)/∂log σ − (D − ‖ε‖²))²]
-                    and, late,  weight · (E[E(y⁺, σ₀)] − E[E(y⁻, σ₀)]),  y⁻ from chains that began at data
     the score       descends   E[‖σ ∂E(y, σ)/∂y + r(y, σ) − ε‖²],        of the generator's y
     the generator   descends   Σ_σ KL(P_G * N_σ ‖ P_E(·, σ)),            whose gradient in G(z) is −r / σ
+    the strength    descends   E[E(y⁺)] − E[E(y⁻)],                      one number of the density at σ₀
 
-The last is Eq. 13 at all levels at once: r = 0 is where the generator's score is the energy's, and the
-gradient of the generator's entropy is that score, learned. The first is right for all y that data with noise
-make and says nothing of where chains go besides; the contrast says it there, with chains on E(·, σ₀) itself.
+The third is Eq. 13 at all levels at once: r = 0 is where the generator's score is the energy's, and the
+gradient of the generator's entropy is that score, learned. The first says nothing of where chains go that
+follow E(·, σ₀); the last does, with such chains, which began at data with noise (`energies/noise_levels.py`).
 
 Each side moves while its schedule gives it a rate: the energy may come first and the generator then learn
 from what stays, or all alternate.
@@ -32,10 +32,12 @@ from energy_gan.energies.base import stated
 from energy_gan.energies.noise_levels import derivatives, dual_score_matching
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.contrast import Contrast
+from energy_gan.methods.phases import phases
 from energy_gan.methods.players import Player, Terms
+from energy_gan.negatives.base import NegativeSampler
+from energy_gan.objectives import maximum_likelihood
 from energy_gan.optim.learns import Learns
-from energy_gan.randomness import normal_rows, processes, rows
+from energy_gan.randomness import noised, normal_rows, processes, rows
 from energy_gan.samplers.base import per_chain
 from energy_gan.shapes import Batch, Energies, Points
 
@@ -64,7 +66,8 @@ class NoiseLevelGAN(Method):
         score_learns: how r learns.
         n_generated: the generator's batch, of all processes together, at least 2.
         slope_weight: of the derivative in log σ, see `dual_score_matching`. Not negative.
-        contrast: of E(·, σ₀) with its own chains; None leaves it out.
+        strength_learns: how a learns; None leaves it where it begins.
+        negatives: chains of the density at σ₀, from which a learns.
         seed: with the step, it fixes every random number of training.
     """
 
@@ -81,7 +84,8 @@ class NoiseLevelGAN(Method):
         score_learns: Learns,
         n_generated: int = 64,
         slope_weight: float = 3.0,
-        contrast: Contrast | None = None,
+        strength_learns: Learns | None = None,
+        negatives: NegativeSampler | None = None,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
@@ -90,21 +94,28 @@ class NoiseLevelGAN(Method):
                 f"this method needs an energy of all noise levels, and {type(energy).__name__} is one of "
                 "points alone: give method.energy._target_=energy_gan.energies.noise_levels.NoiseLevels"
             )
+        if (strength_learns is None) != (negatives is None):
+            raise ValueError(
+                "a strength that learns needs negatives, and nothing else takes them: give both or none"
+            )
         if n_generated < 2 or not 0 <= slope_weight < math.inf:
             raise ValueError(
                 "n_generated must be at least 2 and slope_weight not negative, got "
                 f"{n_generated}, {slope_weight}"
             )
-        self.energy, self.generator, self.score, self.contrast = energy, generator, score, contrast
+        self.energy, self.generator, self.score, self.negatives = energy, generator, score, negatives
         self.n_generated, self.slope_weight = n_generated, slope_weight
         self.players = [
-            Player("energy", energy, self.energy_terms, energy_learns),
+            Player("energy", energy.network, self.energy_terms, energy_learns),
             Player("score", score, self.score_terms, score_learns),
             Player("generator", generator, self.generator_terms, generator_learns),
         ]
+        energy.strength.requires_grad_(strength_learns is not None)
+        if strength_learns is not None:
+            self.players.append(Player("strength", energy.strength, self.strength_terms, strength_learns))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        energy, score, generator = self.players
+        energy, score, generator, *others = self.players
         for _ in energy.moves(self.step):
             self.descend(energy, energy.terms(batch.x))
         moves = generator.moves(self.step)
@@ -113,19 +124,26 @@ class NoiseLevelGAN(Method):
             self.descend(score, score.terms(seen))
             if moves:
                 self.descend(generator, generator.terms(seen))
+        for strength in others:
+            for _ in strength.moves(self.step):
+                self.descend(strength, strength.terms(batch.x))
         self.end_step()
 
     def energy_terms(self, x: Points) -> Terms:
-        """Dual score matching; and the contrast at the least level, from its time on."""
+        """Dual score matching."""
         log_sigma = self.log_levels(len(x), self.energy.low)
-        terms = dual_score_matching(self.energy, x, log_sigma, normal_rows(x), self.slope_weight)
-        if self.contrast is not None and self.contrast.active:
-            terms |= self.contrast.terms(self.energy, x, self.energy.noise)
-        return terms
+        return dual_score_matching(self.energy, x, log_sigma, normal_rows(x), self.slope_weight)
+
+    def strength_terms(self, x: Points) -> Terms:
+        """Positive and negative phase (Eq. 7) of the density at σ₀."""
+        y = noised(x, self.energy.noise)
+        found = phases(self.energy, y, self.negatives(self.energy, None, y), maximum_likelihood, None)
+        self.report_means(found)
+        return found.terms
 
     def score_terms(self, seen: Seen) -> Terms:
         """r learns the noise that the energy does not tell."""
-        errors = seen.predicted + self.score(seen.y, seen.denoised, seen.log_sigma) - seen.noise
+        errors = seen.predicted + self.difference(seen) - seen.noise
         return {"denoising": (self.weights(seen.log_sigma) * errors.flatten(1).square().mean(1)).mean()}
 
     def generator_terms(self, seen: Seen) -> Terms:
@@ -134,10 +152,15 @@ class NoiseLevelGAN(Method):
         Each sample's is divided by how far it is from what the energy takes it for, as in the reference.
         """
         with torch.no_grad():
-            r = self.score(seen.y, seen.denoised, seen.log_sigma)
+            r = self.difference(seen)
             off = (seen.x - seen.denoised).flatten(1).abs().mean(1).clamp(min=0.02)
             gradient = -per_chain(seen.log_sigma.exp() / off, r) * r
         return {"matching": (gradient * seen.x).flatten(1).sum(1).mean() / math.sqrt(seen.x[0].numel())}
+
+    def difference(self, seen: Seen) -> Points:
+        """r, of points about the base's mean: what lies beyond an image's edge is then no stroke."""
+        mean = self.energy.mixture.mean
+        return self.score(seen.y - mean, seen.denoised - mean, seen.log_sigma)
 
     def seen(self, differentiable: bool) -> Seen:
         """The generator's batch at levels of all sizes."""

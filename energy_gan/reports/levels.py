@@ -44,6 +44,7 @@ class Levels(Section):
         with evaluating(model.learned.energy) as energy:
             x = self.data.standardise(self.data.held_out).to(model.method.shift.device)
             numbers = level_likelihood(energy.at, energy.mixture, x, energy.noise, energy.high, rng)
+            numbers["strength"] = float(energy.strength.log_factor.exp())
             starts = {"": self.data.held_out[:N_CHAINS]}
             if samples is not None:
                 starts["_samples"] = samples[:N_CHAINS]
@@ -56,21 +57,22 @@ class Levels(Section):
 
     def verdict(self, numbers: Mapping[str, float]) -> str:
         """What the ways to the likelihood say of each other, and whether chains stay."""
-        ways = {
-            "its own normaliser": numbers["log_likelihood_learned"],
+        low, high = numbers["log_likelihood_forward"], numbers["log_likelihood_reverse"]
+        of_levels = {
+            "their own normaliser": numbers["log_likelihood_learned"],
             "the flow": numbers["log_likelihood_flow"],
-            "annealing from below": numbers["log_likelihood_forward"],
-            "and from above": numbers["log_likelihood_reverse"],
+            "the walk, or more": numbers["log_likelihood_bound"],
         }
-        spread = max(ways.values()) - min(ways.values())
-        shown = ", ".join(f"{name} {value:.1f}" for name, value in ways.items())
-        said = f"{shown}; the walk down the levels has {numbers['log_likelihood_bound']:.1f} or more"
+        shown = ", ".join(f"{name} {value:.1f}" for name, value in of_levels.items())
+        every = [low, high, *of_levels.values()]
+        agree = "agree" if max(every) - min(every) <= DIFFERS else "differ"
         fall = Fall(numbers["drift_1000_nats"], numbers["drift_1000"])
-        agree = "agree" if spread <= DIFFERS else f"differ by {spread:.0f} nats"
         stay = "stay" if abs(fall.deviations) <= STAYS else "do not stay"
+        said = f"annealing from below {low:.1f} and from above {high:.1f}"
         return (
-            f"ways to the held-out likelihood {agree} ({said}); chains {stay}: 1,000 moves lower held-out "
-            f"images' energy {fall}"
+            f"ways to the held-out likelihood {agree}: levels {shown}; the density, of strength "
+            f"{numbers['strength']:.2f}, {said}; its chains {stay}: 1,000 moves lower held-out images' "
+            f"energy {fall}"
         )
 
 

@@ -245,6 +245,7 @@ LEVELS = (  # of images with noise, of an energy over its levels
     Number("log_likelihood_learned", "likelihood, its own log Z", "high", None, True, "nats"),
     Number("log_likelihood_flow", "likelihood by the flow", "high", None, True, "nats"),
     Number("log_likelihood_bound", "likelihood of its walk", "high", None, True, "nats"),
+    Number("strength", "strength of the density", None, None, True),
     Number("drift_1000", "drift in 1,000 moves", "low", None, True, "sd"),
     Number("drift_1000_nats", "drift in 1,000 moves", "low", None, True, "nats"),
     Number("drift_1000_samples", "the same of samples", "low", None, True, "sd", "generator"),

@@ -14,10 +14,9 @@ from energy_gan.generators.base import Generator
 from energy_gan.generators.level_scores import MLPScore
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.generators.refined_mixture import ImagesFromMixture, PointsFromMixture
-from energy_gan.methods.contrast import Contrast
 from energy_gan.methods.noise_levels import NoiseLevelGAN
 from energy_gan.negatives.chains import ChainNegatives
-from energy_gan.negatives.memory import Buffer, NoMemory
+from energy_gan.negatives.memory import PersistentChains
 from energy_gan.negatives.starts import FromData
 from energy_gan.optim.learns import Learns
 from energy_gan.optim.schedules import between
@@ -81,19 +80,37 @@ def test_the_score_learns_what_the_energy_does_not_tell():
     assert float(slope) > 0.2
 
 
-def test_a_contrast_lifts_what_chains_keep_and_counts_from_its_time_on():
-    contrast = Contrast(ChainNegatives(FromData(), NoMemory(32), n_steps=3), weight=0.5, begin=0.5)
-    pair = method(contrast=contrast)
-    contrast.at(0.4)
-    assert set(pair.energy_terms(torch.randn(32, 2))) == {"score_matching", "slope_matching"}
-    contrast.at(0.5)
-    terms = pair.energy_terms(torch.randn(32, 2))
-    assert set(terms) > {"contrast_positive_phase", "contrast_negative_phase"}
-    (own,) = torch.autograd.grad(terms["contrast_negative_phase"], pair.energy.network.readout.bias)
-    scale = -0.5 * math.sqrt(0.2**2 + 0.25) / 0.2
-    torch.testing.assert_close(own, torch.tensor([scale]))
-    with pytest.raises(ValueError, match="begin at least 0 and below 1"):
-        Contrast(contrast.negatives, begin=1.0)
+def test_the_strength_is_found_at_which_chains_keep_the_data_s_mean():
+    """Of a base N(0, 1.04 I) and f = k |y|² with k twice what data of variance 0.25 need, a is ½."""
+
+    class Square(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(1 / (0.25 + 0.04) - 1 / 1.04))
+
+        def forward(self, y, log_sigma):
+            return self.weight * y.square().sum(1) * log_sigma.exp() / (log_sigma.exp() ** 2 + 0.25).sqrt()
+
+    chains = ChainNegatives(FromData(), PersistentChains([2], 256, 256), n_steps=5, step_size=0.1, target=0.7)
+    learns = Learns(lambda p: torch.optim.Adam(p, 0.05))
+    pair = method(strength_learns=learns, negatives=chains)
+    pair.energy.network = Square()
+    player = pair.players[-1]
+    for step in range(150):
+        player.at(step / 150)
+        player.optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 150)
+        pair.descend(player, pair.strength_terms(0.5 * torch.randn(1_000, 2)))
+    assert float(pair.energy.strength.log_factor.exp()) == pytest.approx(0.5, abs=0.06)
+    y = torch.randn(5, 2)
+    torch.testing.assert_close(
+        pair.energy(y), pair.energy.base(y) + pair.energy.strength(_added(pair.energy, y))
+    )
+    with pytest.raises(ValueError, match="a strength that learns needs negatives"):
+        method(strength_learns=learns)
+
+
+def _added(energy, y):
+    return energy.correction(y, torch.full((len(y),), math.log(0.2)))
 
 
 def test_each_side_moves_while_its_schedule_gives_it_a_rate():
@@ -114,13 +131,13 @@ def test_each_side_moves_while_its_schedule_gives_it_a_rate():
 
 def test_a_resumed_run_has_the_same_chains(tmp_path):
     def fresh():
-        chains = ChainNegatives(FromData(), Buffer([2], 12, 4, 0.1), n_steps=2, target=0.7)
-        return method(contrast=Contrast(chains, weight=0.5, begin=0.2))
+        chains = ChainNegatives(FromData(), PersistentChains([2], 12, 4), n_steps=2, target=0.7)
+        return method(strength_learns=Learns(ADAGRAD, every=2), negatives=chains)
 
     whole, resumed = fresh(), fresh()
     fit(whole, 14, tmp_path)
     fit(resumed, 14, resume=tmp_path / "step_000000007.ckpt")
-    assert whole.contrast.negatives.memory.places.isfinite().all()
+    assert whole.negatives.memory.places.isfinite().any()
     assert equal(weights(whole), weights(resumed))
 
 
@@ -166,7 +183,7 @@ def test_the_recipe_for_colour_takes_a_step_at_small_width(shape):
     widths, few = [8] * stages, ["method.n_generated=4", "data.batch_size=4"]
     few += [f"method.{part}.channels={widths}" for part in ("energy.network", "generator", "score")]
     few += ["method.energy.network.hidden=16", "method.generator.hidden=16", "method.score.hidden=16"]
-    few += ["method.generator.rank=3", "method.energy.mixture.rank=3", "method.contrast=null"]
+    few += ["method.generator.rank=3", "method.energy.mixture.rank=3", "method.negatives.n_steps=1"]
     config = compose(["data=celeba", f"data.shape={shape}", "method=noise_levels", "run_dir=run", *few])
     pair = build(config["method"], "method")
     with torch.autocast("cpu", torch.bfloat16):
