@@ -72,7 +72,7 @@ ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
 LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
 
-BY_GRID = "training: energy gaps by grid"
+BY_GRID = "training: energy gaps of grids that learn"
 GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
 STARTED = "samples: correlation with the first pixel"
 
