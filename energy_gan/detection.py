@@ -40,15 +40,19 @@ def read_new(known: str | Path, path: str, schema: Schema | None) -> New:
     Raises:
         InputError: it is of another kind, cannot be read, or the folder has no image.
     """
-    is_folder = Path(path).is_dir()
-    if schema is None and not is_folder:
-        raise InputError(f"{known} is of images and {path} is no folder: give a folder of images")
-    if schema is not None and is_folder:
-        raise InputError(f"{known} is of rows and {path} is a folder: give a .csv, .npy or .parquet")
+    _require_kind(known, path, schema is None)
     if schema is not None:
         return read_rows(path, schema)
     require_images(Path(path))
     return Path(path)
+
+
+def _require_kind(known: str | Path, path: str, are_images: bool) -> None:
+    is_folder = Path(path).is_dir()
+    if are_images and not is_folder:
+        raise InputError(f"{known} is of images and {path} is no folder: give a folder of images")
+    if is_folder and not are_images:
+        raise InputError(f"{known} is of rows and {path} is a folder: give a .csv, .npy or .parquet")
 
 
 def new_of(model: Model, run: Path, path: str) -> New:
@@ -113,6 +117,7 @@ def learn(
     from energy_gan.run.run import Run, without_folder  # with Lightning: seconds, and only here
 
     is_folder = Path(source).is_dir()
+    _require_kind(source, new, is_folder)
     named = ("data", "data.root") if is_folder else ("data", "data.path", "data.shape")
     for override in overrides:
         if override.partition("=")[0] in named:

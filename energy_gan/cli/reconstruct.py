@@ -48,11 +48,11 @@ def main() -> None:
 
     from energy_gan.reports.pictures import write_grid
 
-    kind = {".png": ["images"], ".txt": ["text"]}.get(given.out.suffix, []) if given.out else []
+    kind = ["images"] if given.out and given.out.suffix == ".png" else []
     model = opened(given.run, given.trust, ["generator", "inference", *kind])
     images = model.kind == "images"
     out = given.out or Path(DEFAULTS[model.kind])
-    check_writable(out, (*WRITERS, ".png", ".txt"))
+    check_writable(out, (*WRITERS, ".txt" if model.kind == "text" else ".png"))
     x, bad = points_of(model, given)
     found = model.reconstruct(x, given.free)
     if model.kind == "text":

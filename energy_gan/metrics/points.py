@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from energy_gan.metrics.alignment import SampleDivergence, kl_divergence, total_variation
 from energy_gan.metrics.distances import SlicedWasserstein
 from energy_gan.metrics.modes import HighDensityShare, ModeShares
-from energy_gan.metrics.yardsticks import GaussianEstimate, KernelEstimate
+from energy_gan.metrics.yardsticks import GaussianEstimate, KernelEstimate, MixtureEstimate
 from energy_gan.numerics.quadrature import Grid, evaluate
 from energy_gan.randomness import random_generator
 
@@ -109,7 +109,8 @@ class PointEvaluation:
         return numbers
 
     def yardsticks(self) -> dict[str, Numbers]:
-        """The rows of what needs no training: the data, a Gaussian and a kernel estimate.
+        """The rows of what needs no training: the data, a Gaussian and a kernel estimate, and a mixture of
+        Gaussians where no density is known.
 
         The data's row is the floor of every number that rests on samples: fresh draws of the
         density or, without one, the training points.
@@ -131,7 +132,12 @@ class PointEvaluation:
     @cached_property
     def _yardsticks(self) -> dict[str, Numbers]:
         if self.density is None:
-            rows = {"training data": self(None, lambda n: self.points[:n])}
+            mixture = MixtureEstimate(self.points)
+            name = f"mixture of {mixture.components}"
+            rows = {
+                "training data": self(None, lambda n: self.points[:n]),
+                name: self._row(mixture, stream=4),
+            }
         else:
             rows = {"fresh data": self._row(self.density, stream=1)}
         return rows | {

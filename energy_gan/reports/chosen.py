@@ -35,6 +35,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
 
         points, images, text      what the data are
         plane, space              points of two numbers; of fewer or more
+        table                     points whose density is not known
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
         base                      its energy has one
@@ -51,6 +52,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         inception: whether its weights are there; looked for if None.
     """
     has = data.has | model.offers | {data.kind}
+    if "points" in has and data.density is None:
+        has |= {"table"}
     if "points" in has:
         has |= {"plane" if data.shape == (2,) else "space"}
     if "energy" in has and stated(model.learned.energy, "base") is not None:

@@ -42,7 +42,7 @@ class Assessment(Section):
                 standardise(self.data.held_out),
                 *law,
                 model.weighted_samples(4 * N_ASSESSED, self.seed),
-                found.get("log_normalizer"),
+                0.0 if stated(model.learned.energy, "normalised") else found.get("log_normalizer"),
                 self.seed,
             )
         if "held_out_log_likelihood" in numbers:  # that of x

@@ -72,7 +72,7 @@ ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
 LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
 
-BY_GRID = "training: energy gaps by grid"
+BY_GRID = "training: energy gaps of grids that learn"
 GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
 STARTED = "samples: correlation with the first pixel"
 
@@ -110,7 +110,12 @@ OF_SAMPLES = (
     Number("modes_covered", "modes covered", "high", FOUND, needs="density generator"),
     ENERGY_GAP,
 )
-POINTS = (*OF_ENERGY, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"))
+RIVALS = (  # of tables, whose density is not known
+    Number("mixture_log_likelihood", "the same of a mixture", None, None, True, "nats", "energy table"),
+    Number("kernel_log_likelihood", "… of a kernel estimate", None, None, True, "nats", "energy table"),
+    Number("gaussian_log_likelihood", "… of a Gaussian", None, None, True, "nats", "energy table"),
+)
+POINTS = (*OF_ENERGY, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
 ASSESSMENT = (
     *(n._replace(at_end=True, needs="energy") for n in (LOG_Z, LIKELIHOOD)),
     Number("likelihood_gain", "gain over a Gaussian", "high", None, True, "nats", "energy"),

@@ -14,7 +14,7 @@ from energy_gan.metrics.points import Energy, PointEvaluation
 from energy_gan.metrics.yardsticks import KernelEstimate
 from energy_gan.model import Model
 from energy_gan.reports import drawing
-from energy_gan.reports.numbers import POINTS
+from energy_gan.reports.numbers import LIKELIHOOD, POINTS
 from energy_gan.reports.section import Section
 
 MAP_CELLS, KERNEL_MAP_CELLS = 200, 120
@@ -45,7 +45,17 @@ class Points(Section):
         def refined(n: int) -> Tensor:
             return self._seen(model.sample(n, self.seed, REFINE))
 
-        return self._compared(model, samples, refined if full else None)
+        numbers = self._compared(model, samples, refined if full else None)
+        return numbers | (self._rivals() if full and "energy" in model.offers else {})
+
+    def _rivals(self) -> dict[str, float]:
+        """The held-out log-likelihoods of the yardsticks, where no density is known to measure against."""
+        if self.data.density is not None:
+            return {}
+        rows = self.yardsticks()
+        mixture = next(name for name in rows if name.startswith("mixture"))
+        named = {"mixture": mixture, "kernel": "kde", "gaussian": "gaussian"}
+        return {f"{key}_log_likelihood": rows[row][LIKELIHOOD.name] for key, row in named.items()}
 
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
         return self._compared(model, samples)

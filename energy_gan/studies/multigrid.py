@@ -48,7 +48,7 @@ as a whole, on one thread of a shared machine: compare at equal ones, `--set tra
         return rows
 
 
-def saturation(history: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+def saturation(history: Sequence[Mapping[str, float | int]]) -> dict[str, float | int | None]:
     """The best distance on the way, and the step from which on things have got worse, if there is one."""
     best, saturated = float("inf"), None
     for row in history:

@@ -99,7 +99,7 @@ def test_mistakes_at_detect_are_one_line(open_door, tables):
         ([*train, *score, "--run", "runs/x"], "not allowed with"),
         (score, "--train --run is required"),
         (["--run", "nowhere", *score], "nowhere"),
-        (["--run", "nowhere", *score, "seed=3"], "only trust"),
+        (["--run", "nowhere", *score, "seed=3"], "RUN=nowhere does not exist"),
     ):
         status, _, errors = open_door("detect", *arguments)
         assert (status, errors.count("\n")) == (2, 1), (arguments, errors)

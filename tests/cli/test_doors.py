@@ -289,7 +289,7 @@ def test_a_small_table_is_trained_and_measured(open_door):
         "train", "data=points", "data.path=few.npy", "run_dir=run", *QUICK, *ALONE
     )
     assert status == 0, errors
-    assert "no verdict: there are fewer than 50 held-out points" in out
+    assert "there are fewer than 25 held-out points" in out
 
 
 def test_a_run_without_measurements(open_door):

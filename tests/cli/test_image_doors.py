@@ -259,5 +259,5 @@ def test_a_mistake_is_one_line(image_run, open_door, arguments, message):
 def test_points_are_no_images(finished_run, open_door):
     status, _, errors = open_door("interpolate", finished_run)
     assert status == 2
-    assert "was trained on points and offers energy and generator, here it needs images" in errors
+    assert "was trained on points, and here it needs images" in errors
     assert open_door("sample", finished_run, "--out", "samples.png")[0] == 2

@@ -66,7 +66,7 @@ def test_columns_can_be_given(open_door, mixed):
         (["--given", "city=Rome"], "city=Rome is not one of the 2 levels Bern, Oslo"),
         (["--given", "city"], "names no column and value"),
         (["--given", "age=old"], "age=old is not a whole number"),
-        (["--given", "age=-1"], "expected a whole number ≥ 0"),
+        (["--given", "age=-1"], "age=-1.0 is not a whole number ≥ 0"),
         (["--given", "age=40", "--refine", "5"], "chains of its own"),
     ):
         status, _, errors = open_door("sample", run, *words, "--out", "bad.csv")

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from energy_gan import model as model_module
+from energy_gan import sampling
 from energy_gan.energies.experts import CentredQuadratic, LinearExperts, ProductOfExperts
 from energy_gan.energies.mlp import MLPFeatures
 from energy_gan.energies.tempered import Tempered
@@ -116,7 +116,7 @@ def test_samples_are_those_of_their_seed_in_blocks_as_at_once(monkeypatch):
     model = Model(method)
     assert torch.equal(model.sample(7, seed=3), model.sample(7, seed=3))
     assert not torch.equal(model.sample(7, seed=3), model.sample(7, seed=4))
-    monkeypatch.setattr(model_module, "BLOCK", 3)
+    monkeypatch.setattr(sampling, "BLOCK", 3)
     assert torch.equal(torch.cat(list(model.sample_blocks(7, seed=3))), model.sample(7, seed=3))
     assert method.training, "it is trained on as it was"
     assert method.energy.training

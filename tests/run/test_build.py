@@ -21,7 +21,8 @@ IMAGES = [
 ]
 TEXT = [n for n in options("data") if re.search("^kind: text$", (CONF / f"data/{n}.yaml").read_text(), re.M)]
 DATA = [name for name in options("data") if name not in ("points", "kddcup99", *IMAGES, *TEXT)]
-METHODS = list(options("method"))
+ON_GRIDS = {"multigrid", "multigrid_dilated"}  # of images
+METHODS = [name for name in options("method") if name not in ON_GRIDS]
 
 
 PAIRS = [*product(DATA, METHODS), ("points", "kim_bengio"), ("digits", "kim_bengio"), ("digits", "critic")]
