@@ -3,12 +3,13 @@
     python -m energy_gan.cli.inpaint RUN --mask block --n 16 --out inpainting.png
     python -m energy_gan.cli.inpaint RUN --input FOLDER --mask mask.png --out filled.npy
 
-On each grid the cells of which all pixels are known stay as they are and the others walk. Masks are
-`block`, the middle quarter of the image, `doodle`, strokes that hide a quarter, `pepper`, six pixels in ten
-at random, or a picture of the images' size, white where they are to be filled in. Without `--input` they are
-the run's held-out images. `.png` shows each image, what is left of it, three walks, the mean of four, the
-conditional mean of a mixture of PPCA that is fitted to the run's training images, and their mean; `.npy`
-holds the first walk. Printed is the mean |error| of the hidden pixels, in [0, 1], of each of these.
+On each grid the cells of which all pixels are known stay as they are and the others walk, from the mean of
+those of their pixels that are known, where there are such, else from the coarser grid. Masks are `block`,
+the middle quarter of the image, `doodle`, strokes that hide a quarter, `pepper`, six pixels in ten at random,
+or a picture of the images' size, white where they are to be filled in. Without `--input` they are the run's
+held-out images. `.png` shows each image, what is left of it, three walks, the mean of four, the conditional
+mean of a mixture of PPCA that is fitted to the run's training images, and their mean; `.npy` holds the first
+walk. Printed is the mean |error| of the hidden pixels, in [0, 1], of each of these.
 """
 
 from pathlib import Path

@@ -28,14 +28,24 @@ class Level(NamedTuple):
 
 
 class Held(NamedTuple):
-    """Pixels that are known, and on a coarser grid the cells of which all pixels are."""
+    """Pixels that are known; on a coarser grid the cells of which all pixels are, and guesses of others.
+
+    A cell of which some pixels are known is not held: a walk begins there at the mean of these.
+    """
 
     x: Points
     known: Bool[torch.Tensor, "B #C H W"]
+    guess: Points | None = None  # nan where nothing is known
 
     def on(self, size: Sequence[int]) -> "Held":
         """On a coarser grid."""
-        return Held(shrunk(self.x, size), all_within(self.known, size))
+        shares = shrunk(self.known.to(self.x), size)
+        guess = shrunk(torch.where(self.known, self.x, 0.0), size) / shares
+        return Held(shrunk(self.x, size), all_within(self.known, size), guess)
+
+    def begun(self, x: Points) -> Points:
+        """x with what is known in its place, and what is guessed."""
+        return self.put(torch.where(self.guess.isnan(), x, self.guess))
 
     def put(self, x: Points) -> Points:
         """x with what is known in its place."""
@@ -119,7 +129,7 @@ def _walk(
 ) -> Points:
     """K steps whose noise has the sum √K · push, drawn step by step given what is left of that sum."""
     chains, left = level.chains, push * math.sqrt(level.chains.n_steps)
-    x = x if held is None else held.put(x)
+    x = x if held is None else held.begun(x)
     for k in range(chains.n_steps, 0, -1):
         noise = left / k
         if k > 1 and not quiet:

@@ -144,6 +144,18 @@ def test_what_is_known_of_a_coarse_cell_stays_while_the_others_walk():
         assert not same.flatten(2)[..., 0].any()
 
 
+def test_a_walk_begins_at_what_is_known_of_a_cell():
+    x = images(3)
+    known = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    known[..., 0, 0] = False
+    known[..., 4:, 4:] = False
+    here = Held(x, known).on((4, 4))
+    start = here.begun(torch.full((3, 1, 4, 4), 9.0))
+    torch.testing.assert_close(start[:, 0, 0, 0], x[:, 0, :2, :2].flatten(1)[:, 1:].mean(1))
+    assert (start[..., 2:, 2:] == 9).all(), "nothing is known there"
+    assert torch.equal(start[..., 0, 1:], shrunk(x, (4, 4))[..., 0, 1:])
+
+
 # ---- the autoencoder
 
 
