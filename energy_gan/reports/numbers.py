@@ -240,6 +240,7 @@ TRACKED = (
     Number("train/pairs_gap", "generated pairs over the data's", None, LATENTS),
     Number("train/reconstruction", "−log p(x | z)", None, BOUND),
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
+    Number("train/step_bound", "bound that chose the step size", "low", BOUND),
     Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),

@@ -18,7 +18,8 @@ from energy_gan.shapes import Batch
 ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
 ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 WITH_INFERENCE = {"short_run"}
-LATENT = {"abp", "lebm", "lebm_short_run", "triangle", "vae"}  # latents are inferred, no energy of points
+# latents are inferred, no energy of points
+LATENT = {"abp", "lebm", "lebm_short_run", "sri", "triangle", "vae"}
 CLASSES = {"classifier", "jem"}  # an energy of classes, which data with labels teach
 ON_IMAGES = {"critic", "gan", *CLASSES}  # recipes for images only
 STEPS, CUT = 8, 4
