@@ -24,6 +24,7 @@ from energy_gan.nn import Activation, convolution_channels, make_activation, siz
 from energy_gan.shapes import Latents
 
 MOST = 5  # layers
+NARROW = 4  # maps through which a layer enters images
 RAW = math.log(math.e - 1)  # softplus of it is 1
 
 
@@ -32,43 +33,41 @@ class Layers(nn.Module):
 
     Args:
         latents: numbers in each layer's z.
-        shapes: of each layer's h.
-        grow: hₗ₋₁ -> what is added to the part of vₗ in hₗ, a module for each layer but the first.
+        enter: vₗ -> its part of hₗ, a module for each layer, the first of which has v₁ = z₁.
+        law: hₗ₋₁ -> μₗ and what σₗ is made of, 2 numbers for each of zₗ; for each layer but the first.
+        grow: hₗ₋₁ -> its part of hₗ, likewise.
         last: h_L -> x.
     """
 
     def __init__(
         self,
         latents: Sequence[int],
-        shapes: Sequence[Sequence[int]],
+        enter: Sequence[nn.Module],
+        law: Sequence[nn.Module],
         grow: Sequence[nn.Module],
         last: nn.Module,
         activation: Activation,
     ):
         super().__init__()
-        self.latents, self.shapes = list(latents), [tuple(shape) for shape in shapes]
-        self.enter = nn.ModuleList(
-            nn.Linear(n, math.prod(shape)) for n, shape in zip(self.latents, self.shapes, strict=True)
-        )
-        self.law = nn.ModuleList(
-            nn.Linear(math.prod(shape), 2 * n)
-            for shape, n in zip(self.shapes, self.latents[1:], strict=False)
-        )
-        self.grow, self.last, self.activation = nn.ModuleList(grow), last, make_activation(activation)
-        with torch.no_grad():
-            for law in self.law:  # nearly N(0, 1) at first
-                law.weight *= 0.1
-                law.bias.zero_()
+        self.latents, self.activation, self.last = list(latents), make_activation(activation), last
+        self.enter, self.law, self.grow = (nn.ModuleList(part) for part in (enter, law, grow))
 
     def forward(self, latent: Latents) -> Float[Tensor, "B ..."]:
         first, *others = latent.split(self.latents, 1)
-        h = self.activation(self.enter[0](first)).unflatten(1, self.shapes[0])
-        layers = zip(others, self.law, self.grow, self.enter[1:], self.shapes[1:], strict=True)
-        for z, law, grow, enter, shape in layers:
-            mean, raw = law(h.flatten(1)).chunk(2, 1)
-            v = mean + nn.functional.softplus(raw + RAW) * z
-            h = self.activation(grow(h) + enter(v).unflatten(1, shape))
+        h = self.activation(self.enter[0](first))
+        for z, law, grow, enter in zip(others, self.law, self.grow, self.enter[1:], strict=True):
+            mean, raw = law(h).chunk(2, 1)
+            h = self.activation(grow(h) + enter(mean + nn.functional.softplus(raw + RAW) * z))
         return self.last(h)
+
+
+def near_standard(features: int, n: int) -> nn.Linear:
+    """A law's last layer: nearly N(0, 1) at first."""
+    linear = nn.Linear(features, 2 * n)
+    with torch.no_grad():
+        linear.weight *= 0.1
+        linear.bias.zero_()
+    return linear
 
 
 class MLPLayers(Generator):
@@ -97,22 +96,19 @@ class MLPLayers(Generator):
         (width,), latents = sizes("width", [width]), checked(latents, prior, noise)
         last = [nn.Linear(width, width), make_activation(activation), nn.Linear(width, math.prod(shape))]
         last += [nn.Tanh()] if bounded else []
+        last.append(nn.Unflatten(1, tuple(shape)))
+        enter = [nn.Linear(n, width) for n in latents]
+        law = [near_standard(width, n) for n in latents[1:]]
         grow = [nn.Linear(width, width) for _ in latents[1:]]
-        network = Layers(
-            latents,
-            [(width,)] * len(latents),
-            grow,
-            nn.Sequential(*last, nn.Unflatten(1, tuple(shape))),
-            activation,
-        )
-        super().__init__(network, prior, noise)
+        super().__init__(Layers(latents, enter, law, grow, nn.Sequential(*last), activation), prior, noise)
 
 
 class ConvLayers(Generator):
     """Maps that each layer of latents is added to, from the smallest image up; tanh at the end.
 
     The layers of latents enter one a size, those that are left at the largest but for x. Between two sizes
-    there is a transposed convolution of stride 2, within one a convolution whose outcome is added to h.
+    there is a transposed convolution of stride 2, within one a residual block. A layer enters, and is read,
+    through 4 maps of that size.
 
     Args:
         shape: of one image, [C, H, W]; H and W must be divisible by 2^len(channels).
@@ -155,8 +151,31 @@ class ConvLayers(Generator):
         for n_in, n_out in pairwise(channels[stages[-1] :]):
             last += [up(n_in, n_out), make_activation(activation)]
         last += [up(channels[-1], shape[0]), nn.Tanh()]
-        maps = [(channels[k], *(side * 2**k // halvings for side in shape[1:])) for k in stages]
-        super().__init__(Layers(latents, maps, grow, nn.Sequential(*last), activation), prior, noise)
+        areas = [tuple(side * 2**k // halvings for side in shape[1:]) for k in stages]
+        at = list(zip(latents, [channels[k] for k in stages], areas, strict=True))
+        enter = [entrance(n, width, area, kernel) for n, width, area in at]
+        read = zip(latents[1:], at[:-1], strict=True)
+        law = [reading(n, width, area, kernel, activation) for n, (_, width, area) in read]
+        super().__init__(Layers(latents, enter, law, grow, nn.Sequential(*last), activation), prior, noise)
+
+
+def entrance(n: int, channels: int, area: tuple[int, int], kernel: int) -> nn.Module:
+    """n numbers -> maps of an area."""
+    return nn.Sequential(
+        nn.Linear(n, NARROW * math.prod(area)),
+        nn.Unflatten(1, (NARROW, *area)),
+        nn.Conv2d(NARROW, channels, kernel, padding=kernel // 2),
+    )
+
+
+def reading(n: int, channels: int, area: tuple[int, int], kernel: int, activation: Activation) -> nn.Module:
+    """Maps of an area -> the law of n numbers."""
+    return nn.Sequential(
+        nn.Conv2d(channels, NARROW, kernel, padding=kernel // 2),
+        make_activation(activation),
+        nn.Flatten(),
+        near_standard(NARROW * math.prod(area), n),
+    )
 
 
 class Residual(nn.Module):

@@ -53,7 +53,6 @@ def test_each_latent_of_a_convolutional_one_moves_the_image(channels, latents):
     assert images.shape == (2, 3, 16, 24)
     (slope,) = torch.autograd.grad((images * torch.randn_like(images)).sum(), z)
     assert (slope != 0).all()
-    assert all(p.numel() for p in generator.network.parameters())
 
 
 @pytest.mark.parametrize(
