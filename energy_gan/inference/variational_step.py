@@ -19,9 +19,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from energy_gan.numerics.derivatives import derivatives
 from energy_gan.samplers.base import Energy
 from energy_gan.shapes import Energies, Latents
 
@@ -44,17 +43,6 @@ def bound(energy: Energy, start: Latents, n_steps: int, step_size: float) -> Ene
         z = z - step_size * gradient
     with torch.no_grad():
         return log_q + energy(z)
-
-
-def derivatives(energy: Energy, z: Latents) -> tuple[Latents, Float[Tensor, "B L L"]]:
-    """∇U and ∇²U of each row, which are independent of each other."""
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(energy(z).sum(), z, create_graph=True)
-        directions = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-        directions = directions[:, None].expand(-1, len(z), -1)  # one for all rows at once
-        (rows,) = torch.autograd.grad(gradient, z, directions, is_grads_batched=True)
-    return gradient.detach(), rows.transpose(0, 1)
 
 
 def choose(energy: Energy, start: Latents, n_steps: int, grid: Sequence[float]) -> Choice:

@@ -13,6 +13,7 @@ from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
+from energy_gan.reports.latent_likelihood import LatentLikelihood
 from energy_gan.reports.latents import LatentLaw
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
@@ -22,7 +23,7 @@ from energy_gan.reports.section import Section, Settings
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
-    *(Convergence, Classes, LatentLaw),
+    *(Convergence, Classes, LatentLaw, LatentLikelihood),
 )
 
 
@@ -35,6 +36,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         energy, generator, …      what the model offers
         base                      its energy has one
         tilted                    its generator's prior is an energy
+        likelihood                p(x | z) of its generator is a density
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
         chains                    its energy learned by chains of its own
@@ -51,6 +53,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"base"}
     if "generator" in has and model.learned.generator.prior.tilted:
         has |= {"tilted"}
+    if "generator" in has and model.learned.generator.noise is not None:
+        has |= {"likelihood"}
     if "inference" in has and model.learned.inference.free() is not None:
         has |= {"free"}
     if model.data_noise:

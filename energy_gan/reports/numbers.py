@@ -177,6 +177,11 @@ OF_LATENTS = (  # of a prior that is an energy
     Number("prior_energy_excess", "prior's latents over posterior's", None, None, True, "nats"),
     Number("prior_energy_fall", "fall in ten times the chains", "low", None, True, "nats"),
 )
+OF_LATENT_LIKELIHOOD = (  # over all latents
+    Number("latent_log_likelihood", "log-likelihood over latents", "high", None, True, "nats"),
+    Number("latent_log_likelihood_reverse", "the same in reverse", "high", None, True, "nats"),
+    Number("latent_log_likelihood_gap", "gap of both, own points", "low", None, True, "nats"),
+)
 INTERPOLATION = (  # of the images between the ends of paths
     Number("interpolation_confident", "sure between samples", "high", None, True, "", "labels"),
     Number("cross_fade_confident", "sure, of their pixels mixed", None, None, True, "", "labels"),
@@ -258,6 +263,7 @@ for _n in (
     *ANATOMY,
     *OF_LIKELIHOOD,
     *OF_LATENTS,
+    *OF_LATENT_LIKELIHOOD,
     *CLASSES,
     *MOVED,
     *TRACKED,

@@ -11,7 +11,8 @@ from energy_gan.generators.base import Generator
 from energy_gan.generators.output_noise import GaussianLikelihood
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.inference.short_run import ShortRunInference, posterior_energy
-from energy_gan.inference.variational_step import bound, choose, derivatives
+from energy_gan.inference.variational_step import bound, choose
+from energy_gan.numerics.derivatives import derivatives
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
 from energy_gan.samplers.chains import Chains
