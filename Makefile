@@ -64,8 +64,8 @@ chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/�
 	@$(PY) -m energy_gan.cli.chains $(RUN) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: interpolate
-interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
-	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… INPUT=(two images, a folder: from image to image) OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
+	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: reconstruct
 reconstruct: .venv/.made ## Images from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image) N=64 OUT=reconstruction.png ARGS='--free'

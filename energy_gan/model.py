@@ -287,10 +287,27 @@ class Model:
             raise InputError(f"at least 1 path of at least 2 steps must be asked for, got {n} of {steps}")
         prior = self.learned.generator.prior
         first, last = prior.sample(2 * n, random_generator(seed)).unflatten(0, (n, 2)).unbind(1)
-        latent = prior.interpolate(first, last, torch.linspace(0, 1, steps))
+        return self._paths(first, last, steps)
+
+    @torch.no_grad()
+    def interpolate_between(self, x: Array, steps: int) -> Float[Tensor, "n steps *S"]:
+        """Paths of G(z) from the latent that is inferred of each point to that of the next.
+
+        Raises:
+            InputError: the method has no inference, there is one point alone, or x has another shape.
+        """
+        if len(x) < 2 or steps < 2:
+            raise InputError(f"a path of at least 2 steps leads from point to point, got {len(x)} of {steps}")
+        latent = self.reconstruct(x).latent
+        return self._paths(latent[:-1], latent[1:], steps)
+
+    def _paths(
+        self, first: Float[Tensor, "n L"], last: Float[Tensor, "n L"], steps: int
+    ) -> Float[Tensor, "n steps *S"]:
+        latent = self.learned.generator.prior.interpolate(first, last, torch.linspace(0, 1, steps))
         with evaluating(self.learned.generator) as generator:
             u = _in_batches(generator, latent.flatten(0, 1).to(self.method.shift.device))
-        return self._in_own_units(u).unflatten(0, (n, steps))
+        return self._in_own_units(u).unflatten(0, (len(first), steps))
 
     @torch.no_grad()
     def reconstruct(self, x: Array, free: bool = False) -> Reconstruction:

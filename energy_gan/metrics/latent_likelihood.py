@@ -62,7 +62,7 @@ class Fitted(NamedTuple):
 def log_marginal(
     posterior: Posterior,
     x: Points,
-    start: Latents,
+    start: Float[Tensor, "K B L"],
     exact: Latents | None = None,
     n_chains: int = 4,
     n_temperatures: int = 100,
@@ -71,11 +71,12 @@ def log_marginal(
     """Both bounds of each point.
 
     Args:
-        start: where the search for a mode begins, a latent for each point.
+        start: where the search for a mode begins, K latents for each point: a bound is loose by nearly what
+            the best of the modes that it finds is worse than the best there is.
         exact: latents of the posterior, if they are known.
         n_chains: of each point.
     """
-    fitted = fit(posterior(x), start).repeated(n_chains)
+    fitted = fit(posterior, x, start).repeated(n_chains)
     energy = fitted.energy(posterior(x.repeat_interleave(n_chains, 0)))
     base = NormalBase(fitted.mean, 1.0)
     forward = anneal(energy, fitted.mean, n_temperatures, base=base, rng=rng)
@@ -92,9 +93,9 @@ def log_marginal(
     return Bounds(weights.logsumexp(1) - log_n, log_n - back.logsumexp(1))
 
 
-def fit(energy: Energy, start: Latents) -> Fitted:
-    """By Newton's moves, each as long as it lowers the energy."""
-    z = start.detach()
+def fit(posterior: Posterior, x: Points, start: Float[Tensor, "K B L"]) -> Fitted:
+    """At the best of the modes that Newton's moves lead to, each as long as it lowers the energy."""
+    z, energy = start.flatten(0, 1), posterior(x.repeat(len(start), *[1] * (x.ndim - 1)))
     for _ in range(MOVES):
         gradient, factor = bent(energy, z)
         move = -(factor @ (factor.mT @ gradient[..., None]))[..., 0]
@@ -102,7 +103,9 @@ def fit(energy: Energy, start: Latents) -> Fitted:
             tried = torch.stack([z + share * move for share in SHARES])
             energies = torch.stack([energy(row) for row in tried]).nan_to_num(nan=math.inf)
         z = tried[energies.argmin(0), torch.arange(len(z), device=z.device)]
-    return Fitted(z, bent(energy, z)[1])
+    best = energies.amin(0).view(len(start), -1).argmin(0)
+    z = z.view_as(start)[best, torch.arange(len(x), device=z.device)]
+    return Fitted(z, bent(posterior(x), z)[1])
 
 
 def bent(energy: Energy, z: Latents) -> tuple[Latents, Float[Tensor, "B L L"]]:

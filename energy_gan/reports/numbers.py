@@ -174,6 +174,10 @@ IMAGES = (
 OF_LATENTS = (  # of a prior that is an energy
     Number("prior_log_normalizer", "log Z of the prior", None, None, True, "nats"),
     Number("prior_importance_ess", "effective share for it", "high", None, True),
+    Number("prior_log_normalizer_low", "the same annealed, forward", None, None, True, "nats"),
+    Number("prior_log_normalizer_high", "the same annealed, in reverse", None, None, True, "nats"),
+    Number("prior_cross_entropy", "latents' cross-entropy, prior", "low", None, True, "nats"),
+    Number("mixture_cross_entropy", "the same of a mixture", None, None, True, "nats"),
     Number("prior_energy_excess", "prior's latents over posterior's", None, None, True, "nats"),
     Number("prior_energy_fall", "fall in ten times the chains", "low", None, True, "nats"),
 )

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from energy_gan.generators.dcgan import ConvGenerator
 from energy_gan.generators.layers import ConvLayers, MLPLayers
 from energy_gan.generators.priors import NormalPrior
 
@@ -66,3 +67,14 @@ def test_each_latent_of_a_convolutional_one_moves_the_image(channels, latents):
 def test_layers_that_cannot_be_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("kernel", [3, 4, 5, 6])
+@pytest.mark.parametrize("full_size", [False, True])
+def test_convolutions_of_any_kernel_double_the_image(kernel, full_size):
+    generator = ConvGenerator(
+        [3, 16, 8], NormalPrior(3), [6, 4, 2], batch_norm=False, kernel=kernel, full_size=full_size
+    )
+    first = generator.network[1].unflattened_size
+    assert first == ((6, 4, 2) if full_size else (6, 2, 1))
+    assert generator(torch.randn(2, 3)).shape == (2, 3, 16, 8)

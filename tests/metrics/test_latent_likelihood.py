@@ -47,7 +47,7 @@ def test_both_bounds_of_a_linear_generator_are_within_a_tenth_of_a_nat(start):
     latent = torch.randn(8, L, generator=rng())
     with torch.no_grad():
         x = add_noise(*generator.moments(latent), rng(1))
-    begin = 2 * torch.randn(8, L, generator=rng(2)) if start == "far" else latent
+    begin = 2 * torch.randn(2, 8, L, generator=rng(2)) if start == "far" else latent[None]
     exact = marginal(generator).log_prob(x)
     known = latent if start == "exact" else None
     found = log_marginal(lambda x: posterior_energy(generator, x), x, begin, known, 4, 30, rng(3))
@@ -58,7 +58,9 @@ def test_both_bounds_of_a_linear_generator_are_within_a_tenth_of_a_nat(start):
 def test_a_prior_s_energy_adds_its_normaliser():
     generator = linear(EnergyPrior(Slope(), L, Chains(MALA(), 1, 0.1)))
     x = marginal(generator, Slope.b).sample((8,))
-    found = log_marginal(lambda x: posterior_energy(generator, x), x, torch.zeros(8, L), None, 4, 30, rng())
+    found = log_marginal(
+        lambda x: posterior_energy(generator, x), x, torch.zeros(1, 8, L), None, 4, 30, rng()
+    )
     exact = marginal(generator, Slope.b).log_prob(x) + 0.5 * Slope.b.square().sum()
     torch.testing.assert_close(found.below, exact, atol=0.1, rtol=0)
 
@@ -78,7 +80,7 @@ def test_of_a_posterior_that_is_not_normal_the_bounds_hold_the_integral_between_
     gaps = []
     for n_temperatures in (10, 100):
         found = log_marginal(
-            lambda x: posterior_energy(generator, x), x, latent, latent, 16, n_temperatures, rng(2)
+            lambda x: posterior_energy(generator, x), x, latent[None], latent, 16, n_temperatures, rng(2)
         )
         gaps.append(float((found.above - found.below).mean()))
         assert float((found.below - exact).mean()) < 0.03
@@ -90,7 +92,7 @@ def test_of_a_posterior_that_is_not_normal_the_bounds_hold_the_integral_between_
 def test_the_law_fitted_to_a_linear_posterior_is_the_posterior():
     generator = linear(NormalPrior(L))
     x = marginal(generator).sample((3,))
-    found = fit(posterior_energy(generator, x), torch.zeros(3, L))
+    found = fit(lambda x: posterior_energy(generator, x), x, torch.zeros(1, 3, L))
     weight = generator.network.weight.detach()
     precision = torch.eye(L) + weight.T @ weight / SIGMA**2
     mean = (x - generator.network.bias.detach()) @ weight / SIGMA**2 @ precision.inverse()
@@ -98,3 +100,18 @@ def test_the_law_fitted_to_a_linear_posterior_is_the_posterior():
     covariance = found.factor @ found.factor.mT
     torch.testing.assert_close(covariance, precision.inverse().expand(3, L, L), atol=1e-4, rtol=0)
     torch.testing.assert_close(found.standard(found.latent(mean)), mean)
+
+
+def test_the_best_of_several_starts_is_the_mode():
+    """Of a G that takes z and −z to nearly one point, the start on the right side decides."""
+    generator = Generator(Folded(), NormalPrior(1), GaussianLikelihood(0.1))
+    x = torch.tensor([[1.0, 0.2]])
+    found = fit(lambda x: posterior_energy(generator, x), x, torch.tensor([[[-1.0]], [[1.0]]]))
+    assert found.mean.item() > 0.9
+
+
+class Folded(nn.Module):
+    """z ↦ (z², z / 5)."""
+
+    def forward(self, latent):
+        return torch.cat([latent.square(), latent / 5], 1)
