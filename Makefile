@@ -8,12 +8,14 @@ METHOD :=
 RUN :=
 RUNS :=
 INPUT :=
+MASK :=
 VERSUS :=
 OUT :=
 N :=
 SEED :=
 REFINE :=
 SAMPLER :=
+GIVEN :=
 TRAIN :=
 SCORE :=
 RATE :=
@@ -56,20 +58,24 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
 
 .PHONY: sample
-sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder) SEED=0 REFINE=(MALA steps) SAMPLER=(mala, hmc, langevin: in latent space)
-	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(ARGS)
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder; text: .txt) SEED=0 REFINE=(MALA steps) GIVEN='age=40 city=Oslo' SAMPLER=(mala, hmc, langevin: in latent space)
+	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(GIVEN),--given $(GIVEN)) $(ARGS)
 
 .PHONY: chains
 chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/… SAMPLER=mala N=10000 ARGS='--temperature 1 0.3 --steps 50'
 	@$(PY) -m energy_gan.cli.chains $(RUN) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: interpolate
-interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… INPUT=(two images, a folder: from image to image) OUT=interpolation.png SEED=0 ARGS='--rows 8 --columns 9'
+interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… INPUT=(two images, a folder; text: sentences, two a path) OUT=interpolation.png (text: .txt) SEED=0 ARGS='--rows 8 --columns 9'
 	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: reconstruct
-reconstruct: .venv/.made ## Images from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image) N=64 OUT=reconstruction.png ARGS='--free'
+reconstruct: .venv/.made ## Images or sentences from the latents that the run finds for them: RUN=runs/… INPUT=(held-out data; a folder, an image, a text) N=64 OUT=reconstruction.png ARGS='--free'
 	@$(PY) -m energy_gan.cli.reconstruct $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
+
+.PHONY: inpaint
+inpaint: .venv/.made ## Fill in hidden pixels, a run of METHOD=multigrid: RUN=runs/… INPUT=(held-out; a folder, an image) MASK=block, doodle, pepper or a picture, N=64 OUT=inpainting.png
+	@$(PY) -m energy_gan.cli.inpaint $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(MASK),--mask $(MASK)) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .PHONY: data
 data: .venv/.made ## Decode the images of a set once: DATA=celeba ARGS='data.root=…'; `make train` does it by itself
@@ -88,7 +94,7 @@ ood: .venv/.made ## Does the energy tell other images from its own? RUN=runs/…
 	@$(PY) -m energy_gan.cli.ood $(RUN) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .PHONY: energy
-energy: .venv/.made ## Score points or images: RUN=runs/… INPUT=points.csv (images: a folder) VERSUS=others.csv OUT=energies.csv
+energy: .venv/.made ## Score points, images or sentences: RUN=runs/… INPUT=points.csv (images: a folder; a text) VERSUS=others.csv OUT=energies.csv
 	@$(PY) -m energy_gan.cli.energy $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT))
 
 .PHONY: compare
@@ -100,7 +106,7 @@ draw: .venv/.made ## A table of points of a known law: DATA=thin_ridges N=1000 O
 	@$(PY) -m energy_gan.cli.draw data=$(DATA) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: study
-study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit) ARGS='--methods … --seeds …'
+study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit, few_labels, multigrid) ARGS='--methods … --seeds …'
 	@$(PY) -m energy_gan.cli.study $(STUDY) $(ARGS)
 
 .PHONY: sweep

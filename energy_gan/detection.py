@@ -6,7 +6,7 @@ normal ones so many, or fewer, are flagged by mistake.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,20 +16,23 @@ from torch import Tensor
 from energy_gan.data.base import DataModule
 from energy_gan.data.folder import folder_batches, require_images
 from energy_gan.data.images import ImageData
-from energy_gan.data.table import read_in_order, table_shape
+from energy_gan.data.schema import Schema
+from energy_gan.data.table import read_rows, table_shape
+from energy_gan.data.text import read_lines
 from energy_gan.errors import InputError
-from energy_gan.metrics.anomaly import MIXTURE, auroc, detectors, least_for, scores_of, threshold_at_rate
 from energy_gan.model import Array, Model
 from energy_gan.randomness import random_generator
-from energy_gan.run.compose import Config, compose
-from energy_gan.run.run import Run, without_folder
+from energy_gan.run.plain import Config
+
+if TYPE_CHECKING:
+    from energy_gan.run.run import Run
 
 FITTED = 50_000_000  # numbers that the yardsticks see
 New = Path | Float[np.ndarray, "N D"]  # a folder of images, or rows
 
 
-def read_new(known: str | Path, path: str, columns: Sequence[str] | None) -> New:
-    """The rows of a table in the order of the columns; of images, which have none, the folder.
+def read_new(known: str | Path, path: str, schema: Schema | None) -> New:
+    """The rows of a table with these columns; of images, which have none, the folder.
 
     Args:
         known: what was trained on, or the run, for the complaint.
@@ -38,14 +41,25 @@ def read_new(known: str | Path, path: str, columns: Sequence[str] | None) -> New
         InputError: it is of another kind, cannot be read, or the folder has no image.
     """
     is_folder = Path(path).is_dir()
-    if columns is None and not is_folder:
+    if schema is None and not is_folder:
         raise InputError(f"{known} is of images and {path} is no folder: give a folder of images")
-    if columns is not None and is_folder:
+    if schema is not None and is_folder:
         raise InputError(f"{known} is of rows and {path} is a folder: give a .csv, .npy or .parquet")
-    if columns is not None:
-        return read_in_order(path, columns)
+    if schema is not None:
+        return read_rows(path, schema)
     require_images(Path(path))
     return Path(path)
+
+
+def new_of(model: Model, run: Path, path: str) -> New:
+    """What a run is to score: a folder of images, the rows of a table, or a text, a row for each line of it.
+
+    Raises:
+        InputError: it is of another kind than what the run was trained on, or cannot be read.
+    """
+    if model.kind == "text":
+        return model.encode(read_lines(path)).numpy()
+    return read_new(run, path, model.schema)
 
 
 class Scored(NamedTuple):
@@ -82,16 +96,22 @@ def crop_of(data: Config) -> str:
 # ---- which are unusual
 
 
-def learn(source: str, overrides: Sequence[str], trust: Sequence[str], rate: float, scratch: str) -> Run:
-    """A run that was trained on a table of normal rows, or on a folder of normal images.
+def learn(
+    source: str, new: str, overrides: Sequence[str], trust: Sequence[str], rate: float, scratch: str
+) -> tuple["Run", New]:
+    """A run that was trained on a table of normal rows, or on a folder of normal images; and the new ones.
 
     Args:
+        new: of the new ones the path, which are read before anything is trained.
         overrides: `run_dir` among them keeps it.
         scratch: a folder for decoded images that are not kept.
 
     Raises:
         InputError: an override is wrong or names the data; there are too few of them for the rate.
     """
+    from energy_gan.run.compose import compose
+    from energy_gan.run.run import Run, without_folder  # with Lightning: seconds, and only here
+
     is_folder = Path(source).is_dir()
     named = ("data", "data.root") if is_folder else ("data", "data.path", "data.shape")
     for override in overrides:
@@ -108,10 +128,13 @@ def learn(source: str, overrides: Sequence[str], trust: Sequence[str], rate: flo
     kept = config["run_dir"] is not None
     run = Run(config if kept else without_folder(config), trust)
     require_enough(run.data, rate)
+    rows = read_new(source, new, run.data.schema)
+    for note in run.data.notes:
+        print(note)
     if kept:
         run.create()
     run.fit()
-    return run
+    return run, rows
 
 
 def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> None:
@@ -120,6 +143,8 @@ def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> N
     Args:
         is_trained: so that another share cannot be held out.
     """
+    from energy_gan.metrics.anomaly import least_for
+
     least, n_held_out = least_for(rate), len(data.held_out)
     if n_held_out < least:
         share = np.ceil(100 * least / (n_held_out + len(data.points))) / 100
@@ -132,7 +157,7 @@ def require_enough(data: DataModule, rate: float, is_trained: bool = False) -> N
 
 def called(data: DataModule) -> str:
     """What a user calls its points."""
-    return "images" if data.kind == "images" else "rows"
+    return {"points": "rows", "images": "images", "text": "sentences"}[data.kind]
 
 
 def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> float:
@@ -141,6 +166,8 @@ def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> fl
     Raises:
         InputError: one is not finite.
     """
+    from energy_gan.metrics.anomaly import threshold_at_rate
+
     of_normal = model.ranking(data.held_out).numpy()
     for which, values in (("new", scored.ranks), ("held-out", of_normal)):
         if n_bad := int((~np.isfinite(values)).sum()):
@@ -162,6 +189,8 @@ def versus(
 
     The scores are those of the energy and, as yardsticks, of two detectors that saw the images trained on.
     """
+    from energy_gan.metrics.anomaly import MIXTURE, auroc, detectors, scores_of
+
     rng = random_generator(seed, 1)
     own = data.pixels(data.held_out[torch.randperm(len(data.held_out), generator=rng)[:n]])
     x = torch.cat([own, *outside.values()])

@@ -106,17 +106,22 @@ def convolution_channels(
 
 
 def halving_convolutions(
-    shape: Sequence[int], channels: Sequence[int], kernel: int, activation: Activation
+    shape: Sequence[int],
+    channels: Sequence[int],
+    kernel: int,
+    activation: Activation,
+    batch_norm: bool = False,
 ) -> tuple[list[nn.Module], int]:
     """Convolutions of stride 2 with an activation after each, and how many numbers they make of an image.
 
-    Height and width are divided by 2 in each, rounded up.
+    Height and width are divided by 2 in each, rounded up. Batch norm is by each batch's own statistics.
     """
     channels = convolution_channels(shape, channels, kernel)
     n_in, height, width = shape
     layers: list[nn.Module] = []
     for n_out in channels:
-        layers += [nn.Conv2d(n_in, n_out, kernel, 2, kernel // 2), make_activation(activation)]
+        norm = [nn.BatchNorm2d(n_out, track_running_stats=False)] if batch_norm else []
+        layers += [nn.Conv2d(n_in, n_out, kernel, 2, kernel // 2), *norm, make_activation(activation)]
         n_in, height, width = n_out, (height + 1) // 2, (width + 1) // 2
     return layers, n_in * height * width
 

@@ -18,7 +18,7 @@ SECONDS = {  # that two loaded cores took in November 2026, and room for some te
     "generator_terms": 15,
     "generators": 12,
     "inference": 20,
-    "methods": 45,
+    "methods": 60,
     "metrics": 35,
     "negatives": 5,
     "numerics": 2,

@@ -47,6 +47,7 @@ def _coarse_reports():
     """Few samples, maps of few cells, no search for a layout: a report takes longer than a short run."""
     from matplotlib.figure import Figure
 
+    from energy_gan.metrics import two_samples
     from energy_gan.reports import density, points
 
     with pytest.MonkeyPatch.context() as patch:
@@ -54,6 +55,7 @@ def _coarse_reports():
         patch.setattr(points, "KERNEL_MAP_CELLS", 20)
         patch.setattr(points, "SHOWN", 1_000)
         patch.setattr(density, "N_ASSESSED", 2_000)
+        patch.setattr(two_samples, "MOST", 100)
         patch.setattr(Figure, "set_layout_engine", lambda *_, **__: None)
         yield
 

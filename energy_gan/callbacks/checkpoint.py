@@ -161,7 +161,7 @@ class SaveCheckpoints(Checkpoint):
         if broken := not_finite(method):
             raise InputError(
                 f"step {method.step} is not saved: {broken} is no longer finite; lower the learning rates; "
-                f"{way_on(self.folder, ' ARGS=…')}"
+                f"{way_on(self.folder, '…')}"
             )
         path = self.folder / f"step_{method.step:09d}.ckpt"
         trainer.save_checkpoint(path)

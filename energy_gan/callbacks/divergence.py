@@ -132,7 +132,7 @@ class StopDivergence(Callback, Watch):
         ends += [(wrong[kind][0], f"{wrong[kind][1]}, since step {first}") for kind, first in since.items()]
         for name, what in ends[:1]:
             mend = remedy(method.hparams.get("method") or {}, [p.name for p in method.players], name)
-            kept = way_on(self.folder, " ARGS=…")
+            kept = way_on(self.folder, "…")
             self.found = f"the run has diverged at step {step}: {name} {what}; {mend}; {kept}"
             raise InputError(self.found)
 

@@ -36,8 +36,8 @@ class Report(Callback):
     pictures, and says so; `make evaluate` adds them.
 
     `metrics.json` in the run's folder holds the last numbers, the yardsticks beside them and the
-    numbers of the whole run; `figures/` the last pictures; the trackers all of them, by step, with
-    histograms of the energies, acceptance rates and the norms of the gradients besides.
+    numbers of the whole run; `figures/` the last pictures, `texts/` what is to be read; the trackers all of
+    them, by step, with histograms of the energies, acceptance rates and the norms of the gradients besides.
 
     Args:
         folder: the run's.
@@ -209,17 +209,20 @@ class Report(Callback):
         self.rows = [row for row in self.rows if row["step"] < step or not measured(row)]
         self.rows.append({"step": step, **self.measure(model)})
         self.draw(model)
+        self.write_texts(model)
         self.write(model)
 
     def show(self, trainer: Trainer, method: Method) -> None:
         """Draw, save, and send to the trackers."""
         figures, energies = self.draw(Model(method))
+        texts = self.write_texts(Model(method))
         pictures = {name: self._file(name) for name in figures}
         counted = {f"energy/{_tag(name)}": histogram(values) for name, values in energies.items()}
         for logger in trainer.loggers:
             if isinstance(logger, Tracker):
                 logger.log_histograms({k: h for k, h in counted.items() if h is not None}, method.step)
                 logger.log_pictures(pictures, method.step)
+                logger.log_texts(texts, method.step)
 
     def draw(self, model: Model) -> tuple[dict[str, Figure], dict[str, np.ndarray]]:
         """The figures by name, saved as figures/<name>.png, and the energies of sets of points."""
@@ -242,6 +245,16 @@ class Report(Callback):
         for name, figure in figures.items():
             figure.savefig(self._file(name), dpi=110)
         return figures, energies
+
+    def write_texts(self, model: Model) -> dict[str, str]:
+        """What is to be read, by name, saved as texts/<name>.md."""
+        texts: dict[str, str] = {}
+        for section in self.sections:
+            texts |= section.texts(model)
+        for name, text in texts.items():
+            (self.folder / "texts").mkdir(parents=True, exist_ok=True)
+            write_text(self.folder / f"texts/{name}.md", text)
+        return texts
 
     def _file(self, name: str) -> Path:
         return self.folder / f"figures/{name}.png"

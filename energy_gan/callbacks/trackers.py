@@ -1,7 +1,7 @@
 """The trackers, Weights & Biases and TensorBoard: one set of names, one x axis, one list of panels.
 
 What a run logs reaches both under the same name at the method's own step: numbers by `log_metrics`,
-histograms and pictures by the two methods of `Tracker`. `PANELS` is what a dashboard shows of it.
+histograms, pictures and texts by the methods of `Tracker`. `PANELS` is what a dashboard shows of it.
 """
 
 import os
@@ -57,6 +57,10 @@ class Tracker(ABC):
         """Add pictures by name, each from the file it was saved in."""
 
     @abstractmethod
+    def log_texts(self, texts: Mapping[str, str], step: int) -> None:
+        """Add what is to be read by name, in Markdown."""
+
+    @abstractmethod
     def go_on(self, step: int) -> None:
         """Before a resumed run logs: what was logged at this step and later will come again."""
 
@@ -98,6 +102,15 @@ class Wandb(WandbLogger, Tracker):
         import wandb
 
         self.log_metrics({name: [wandb.Image(str(file))] for name, file in pictures.items()}, step)
+
+    @rank_zero_only
+    def log_texts(self, texts: Mapping[str, str], step: int) -> None:
+        import wandb
+
+        tables = {f"texts/{name}": text.splitlines() for name, text in texts.items()}
+        if tables:
+            rows = {name: wandb.Table(["text"], [[line] for line in lines]) for name, lines in tables.items()}
+            self.log_metrics(rows, step)
 
     def go_on(self, step: int) -> None:
         """Nothing to do: the id says which run goes on."""
@@ -151,6 +164,11 @@ class TensorBoard(TensorBoardLogger, Tracker):
         for name, file in pictures.items():
             with Image.open(file) as picture:  # drawing it again would take much longer
                 self.experiment.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+
+    @rank_zero_only
+    def log_texts(self, texts: Mapping[str, str], step: int) -> None:
+        for name, text in texts.items():
+            self.experiment.add_text(f"texts/{name}", text, step)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

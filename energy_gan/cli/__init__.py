@@ -13,20 +13,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energy_gan.errors import InputError
+from energy_gan.system import commands
 
 if TYPE_CHECKING:
     from energy_gan.model import Model
     from energy_gan.samplers.base import Kernel
 
 KERNELS = ("langevin", "mala", "hmc")
+DOORS = "python -m energy_gan.cli."
+
+
+def given_words() -> list[str]:
+    """The words of the command line behind the door's name."""
+    return sys.argv[1 if commands.caller == commands.MAKE else 2 :]
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line, and which takes words before and after options."""
 
     def __init__(self, name: str, description: str | None = None):
-        raw = argparse.RawDescriptionHelpFormatter
+        raw, before = argparse.RawDescriptionHelpFormatter, DOORS
+        if commands.caller != commands.MAKE:
+            before = f"{commands.caller} "
+            name, description = before + name, description and description.replace(DOORS, before)
         super().__init__(name, description=description, formatter_class=raw)
+        self.called = self.prog if self.prog.startswith(before) else before + self.prog
 
     def takes_run(self, what: str = "the run's folder or a checkpoint of it") -> None:
         """A run, and as `trust` the packages that it may build from."""
@@ -58,20 +69,27 @@ class Parser(argparse.ArgumentParser):
         """Make's ARGS come last, behind options, where argparse takes no more words by itself.
 
         `trust=…` is never one of an option's several values, as it would be in `--versus noise trust=[x]`.
+
+        Raises:
+            InputError: what is given as `run` is no run: said at once, before torch is imported.
         """
-        words = sys.argv[1:] if args is None else list(args)
+        words = given_words() if args is None else list(args)
         trusts = any(action.dest == "trust" for action in self._actions)
         trust = [word for word in words if trusts and word.startswith("trust=")]
         given = self.parse_intermixed_args([word for word in words if word not in trust], namespace)
         if trusts:
-            from energy_gan.run.compose import only_trust
+            from energy_gan.run.words import only_trust
 
             given.trust = only_trust([*given.trust, *trust])
+        if run := vars(given).get("run"):
+            from energy_gan.run.folder import check_run
+
+            check_run(run)
         return given
 
     def error(self, message: str):
         message = re.sub(r"^argument (\S+): (must be)", r"\1 \2", message)
-        raise InputError(f"{message}; `python -m energy_gan.cli.{self.prog} --help` lists what it takes")
+        raise InputError(f"{message}; `{self.called} --help` lists what it takes")
 
 
 def opened(run: Path, trust: Sequence[str] = (), needs: Sequence[str] = ()) -> "Model":
@@ -82,7 +100,10 @@ def opened(run: Path, trust: Sequence[str] = (), needs: Sequence[str] = ()) -> "
     Raises:
         InputError: it does not, or the run cannot be read.
     """
-    from energy_gan.run.checkpoints import load
+    from energy_gan.run.quick_start import quick_start
+
+    with quick_start():
+        from energy_gan.run.checkpoints import load
 
     model = load(run, trust)
     there = {model.kind, *model.offers} | ({"ranking"} if "energy" in model.offers else set())

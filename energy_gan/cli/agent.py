@@ -5,11 +5,12 @@ import os
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
 from energy_gan.search.agent import PATIENCE, require_key, serve
+from energy_gan.system.commands import command
 
 
 def main() -> None:
     parser = Parser("agent", __doc__)
-    parser.add_argument("sweep", metavar="SWEEP_ID", nargs="?", help="as `make sweep` prints it")
+    parser.add_argument("sweep", metavar="SWEEP_ID", nargs="?", help=f"as `{command('sweep')}` prints it")
     parser.add_argument("--gpus", help="that its trials see, as 0,1 (all)")
     parser.takes_number("--count", 1, "trials at most")
     parser.add_argument(
@@ -17,14 +18,16 @@ def main() -> None:
     )
     given = parser.parse_args()
     if not given.sweep:
-        raise InputError("give SWEEP_ID=ENTITY/PROJECT/ID, as `make sweep` prints it")
+        raise InputError(f"give SWEEP_ID=ENTITY/PROJECT/ID, as `{command('sweep')}` prints it")
     if given.sweep.count("/") not in (0, 2) or not all(given.sweep.split("/")):
-        raise InputError(f"SWEEP_ID={given.sweep} is none: give ENTITY/PROJECT/ID, as `make sweep` prints it")
+        raise InputError(
+            f"SWEEP_ID={given.sweep} is none: give ENTITY/PROJECT/ID, as `{command('sweep')}` prints it"
+        )
     if given.gpus is not None:
         if not all(part.strip().isdigit() for part in given.gpus.split(",")):
             raise InputError(f"GPUS={given.gpus} must be numbers with commas, as GPUS=0,1")
         os.environ["CUDA_VISIBLE_DEVICES"] = given.gpus
-    require_key("`make sweep SWEEP=… LOCAL=1` searches without one")
+    require_key(f"`{command('sweep', SWEEP='…', LOCAL='1')}` searches without one")
     serve(given.sweep, given.count, given.patience)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
+from energy_gan.system.commands import command
 
 PROJECT = "energy_gan"
 PINNED = 10  # cards at the top of TensorBoard, which takes no more
@@ -44,11 +45,11 @@ def watch(folder: Path, port: int | None = None) -> None:
     """
     if not folder.is_dir():
         raise InputError(
-            f"FOLDER={folder} does not exist: `make train` makes runs, FOLDER= names where they are"
+            f"FOLDER={folder} does not exist: `{command('train')}` makes runs, FOLDER= names where they are"
         )
     if next(folder.rglob("events.out.tfevents.*"), None) is None:
         raise InputError(
-            f"FOLDER={folder} holds no run that TensorBoard can show: `make train` makes one in runs/"
+            f"FOLDER={folder} holds no run that TensorBoard can show: `{command('train')}` makes one in runs/"
         )
     if port is not None and not 1 <= port <= 65535:
         raise InputError(f"PORT={port} is none: give a number from 1 to 65535")

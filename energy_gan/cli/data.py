@@ -7,7 +7,8 @@
 
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
-from energy_gan.run.compose import compose, split_trust
+from energy_gan.run.compose import compose
+from energy_gan.run.words import split_trust
 
 
 def main() -> None:

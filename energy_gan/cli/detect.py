@@ -12,7 +12,8 @@ trainer.max_steps=500 data.held_out=0.2; run_dir=FOLDER keeps the run.
 Of folders, the images below them are trained on and scored, cropped and resized to data.shape ([3,64,64]);
 the method is the best for images. experiment=critic/small_images is quick, minutes, for small grey ones.
 
-With --run RUN a trained run is used instead; its data's held-out rows set the threshold.
+With --run RUN a trained run is used instead; its data's held-out rows set the threshold. One of text scores
+the lines of a text.
 """
 
 import sys
@@ -21,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 from energy_gan.cli import Parser, door, opened
 from energy_gan.errors import InputError
-from energy_gan.run.compose import only_trust, split_trust
+from energy_gan.run.words import only_trust, split_trust
 from energy_gan.system.tables import check_writable, write_frames
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--score", required=True, help="a table of new rows, or a folder of new images")
     parser.add_argument("--rate", type=float, default=0.01, help="wanted share of false alarms (0.01)")
     parser.takes_out("scores.csv", ".csv or .parquet")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as `make train` takes them")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for training")
     given = parser.parse_args()
     if not 0 < given.rate < 1:
         raise InputError(
@@ -43,8 +44,7 @@ def main() -> None:
     check_writable(given.out, (".csv", ".parquet"))
 
     from energy_gan.data.folder import warn_of
-    from energy_gan.data.table import read_table
-    from energy_gan.detection import called, learn, read_new, require_enough, score, threshold
+    from energy_gan.detection import called, learn, new_of, require_enough, score, threshold
     from energy_gan.model import Model
     from energy_gan.run.checkpoints import data_of
 
@@ -52,14 +52,12 @@ def main() -> None:
         if given.run:
             trust = only_trust(given.overrides)
             model = opened(given.run, trust, ["ranking"])
-            new = read_new(given.run, given.score, None if model.kind == "images" else model.columns)
+            new = new_of(model, given.run, given.score)
             data = data_of(given.run, trust)
             data.setup()
             require_enough(data, given.rate, is_trained=True)
         else:
-            columns = None if Path(given.train).is_dir() else read_table(given.train)[1]
-            new = read_new(given.train, given.score, columns)
-            run = learn(given.train, *split_trust(given.overrides), given.rate, scratch)
+            run, new = learn(given.train, given.score, *split_trust(given.overrides), given.rate, scratch)
             if not run.trainer.is_global_zero:
                 sys.exit()  # of several processes the first scores and writes
             run.method.calibrate()

@@ -4,7 +4,7 @@ Writes the energy of every row (low is likely, up to one constant). With `--vers
 many rows or of one, also log p(row) − log p(other row): how much likelier one is than the other.
 
 Of a folder of images: a row for each, by file name, likeliest first. They are cropped and resized as what
-the run was trained on.
+the run was trained on. Of a text: a row for each line.
 """
 
 import argparse
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def main() -> None:
     parser = Parser("energy", __doc__)
     parser.takes_run()
-    said = "a table, .csv, .npy or .parquet; or a folder of images"
+    said = "a table, .csv, .npy or .parquet; a folder of images; or a text"
     parser.add_argument("--input", required=True, help=said)
     parser.add_argument("--versus", help="a second table, to compare row by row")
     parser.takes_out("energies.csv", ".csv, .npy or .parquet")
@@ -35,12 +35,12 @@ def score_points(model: "Model", given: argparse.Namespace) -> None:
     """The energies of the rows of a table, and how much likelier they are than others."""
     import numpy as np
 
-    from energy_gan.detection import read_new
+    from energy_gan.detection import new_of
 
-    x = read_new(given.run, given.input, model.columns)
+    x = new_of(model, given.run, given.input)
     columns = {"energy": model.energy(x).numpy()}
     if given.versus:
-        y = read_new(given.run, given.versus, model.columns)
+        y = new_of(model, given.run, given.versus)
         if len(y) not in (1, len(x)):
             raise InputError(
                 f"{given.versus} has {len(y)} rows and {given.input} has {len(x)}: "

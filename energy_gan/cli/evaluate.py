@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
-from energy_gan.run.compose import split_trust
+from energy_gan.run.words import split_trust
 
 if TYPE_CHECKING:
     from energy_gan.callbacks.report import Report

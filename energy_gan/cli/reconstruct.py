@@ -9,6 +9,9 @@ and, where a latent is an image, that; `.npy`, `.csv` and `.parquet` hold what t
 `--input` the run's held-out data are reconstructed. Printed are the mean squared error, of images in [0, 1],
 and beside it that of the mean of what was given.
 
+Of sentences a `.txt` holds, for each, the line itself and below it, indented, what the generator makes of it;
+printed is the share of words that come back in their place.
+
 With `--free` the latents may leave the prior: the error is smaller, of latents that the generator never gets.
 """
 
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from energy_gan.cli import Parser, door, opened
 from energy_gan.errors import InputError
+from energy_gan.system.files import write_lines
 from energy_gan.system.tables import WRITERS, check_writable, write_table
 
 if TYPE_CHECKING:
@@ -27,30 +31,34 @@ if TYPE_CHECKING:
     from energy_gan.model import Model
 
 SHOWN = 8  # triples in a line of the picture
+DEFAULTS = {"points": "reconstructions.csv", "images": "reconstruction.png", "text": "reconstructions.txt"}
 
 
 def main() -> None:
     parser = Parser("reconstruct", __doc__)
     parser.takes_run()
-    parser.add_argument("--input", help="a folder of images, one image, or a table (the held-out data)")
+    parser.add_argument("--input", help="a folder of images, one image, a table, a text (the held-out data)")
     parser.takes_number("--n", 1, "at most so many (64, of a table all)")
-    parser.takes_out(None, "(reconstruction.png, of points reconstructions.csv)")
+    parser.takes_out(None, "(reconstruction.png, of points reconstructions.csv, of text reconstructions.txt)")
     parser.add_argument("--free", action="store_true", help="let the latents leave the prior")
     given = parser.parse_args()
     if given.out:
-        check_writable(given.out, (*WRITERS, ".png"))
+        check_writable(given.out, (*WRITERS, ".png", ".txt"))
 
     import torch
 
     from energy_gan.reports.pictures import write_grid
 
-    as_picture = given.out and given.out.suffix == ".png"
-    model = opened(given.run, given.trust, ["generator", "inference", *(["images"] if as_picture else [])])
+    kind = {".png": ["images"], ".txt": ["text"]}.get(given.out.suffix, []) if given.out else []
+    model = opened(given.run, given.trust, ["generator", "inference", *kind])
     images = model.kind == "images"
-    out = given.out or Path("reconstruction.png" if images else "reconstructions.csv")
-    check_writable(out, (*WRITERS, ".png"))
+    out = given.out or Path(DEFAULTS[model.kind])
+    check_writable(out, (*WRITERS, ".png", ".txt"))
     x, bad = points_of(model, given)
     found = model.reconstruct(x, given.free)
+    if model.kind == "text":
+        write_sentences(out, model, x, found.points)
+        return
     if out.suffix == ".png":
         columns = [x, found.points, *([] if found.start is None else [found.start])]
         write_grid(out, torch.stack(columns, 1).flatten(0, 1), SHOWN * len(columns))
@@ -69,6 +77,21 @@ def main() -> None:
         warn_of(bad)
 
 
+def write_sentences(out: Path, model: "Model", x: "Tensor", made: "Tensor") -> None:
+    """Each sentence and below it what the generator makes of it; a table holds the numbers of these words."""
+    from energy_gan.vocabulary import is_said
+
+    if out.suffix == ".txt":
+        pairs = zip(model.decode(x), model.decode(made), strict=True)
+        write_lines(out, ([given, f"    {again}"] for given, again in pairs))
+    else:
+        write_table(out, [made.numpy()], tuple(made.shape), model.columns)
+    said = is_said(x.long())
+    print(
+        f"{len(x)} sentences: {float((made == x)[said].double().mean()):.1%} of the words come back -> {out}"
+    )
+
+
 def points_of(model: "Model", given: argparse.Namespace) -> tuple["Tensor", list[str]]:
     """What to reconstruct, in the data's own units, and the files that could not be read.
 
@@ -77,7 +100,7 @@ def points_of(model: "Model", given: argparse.Namespace) -> tuple["Tensor", list
     """
     import torch
 
-    from energy_gan.detection import read_new
+    from energy_gan.detection import new_of
     from energy_gan.run.checkpoints import data_of
 
     n, bad = given.n, []
@@ -87,7 +110,7 @@ def points_of(model: "Model", given: argparse.Namespace) -> tuple["Tensor", list
         some = data.held_out[: n or 64]
         return (data.pixels(some) if model.kind == "images" else some), bad
     if model.kind != "images":
-        return torch.from_numpy(read_new(given.run, given.input, model.columns)[:n]), bad
+        return torch.from_numpy(new_of(model, given.run, given.input)[:n]), bad
     return images_of(model, given.run, [given.input], n or 64)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.run.compose import split_trust
+from energy_gan.run.words import split_trust
 
 
 def main() -> None:

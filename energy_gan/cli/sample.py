@@ -2,7 +2,10 @@
 
 Points become a table, .csv, .npy or .parquet. Images become one picture, .png, a folder of pictures, for a
 name without an ending, or an array, .npy. All but the one picture are written block by block, so that memory
-does not limit how many there are; OUT is there once all of it is.
+does not limit how many there are; OUT is there once all of it is. Sentences become lines of a .txt, their
+words drawn at `--temperature`, 0 for the likeliest ones.
+
+With `--given age=40 city=Oslo` all samples have these cells: chains on the energy with these columns held.
 
 With `--sampler mala` chains first walk in the generator's latent space towards low energies, and
 `<name of FILE>_chain.png` shows the energy and the acceptance rate along them. As in the code of Kumar et al.
@@ -10,12 +13,14 @@ With `--sampler mala` chains first walk in the generator's latent space towards 
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_gan.cli import KERNELS, Parser, door, kernel_of, opened
 from energy_gan.errors import InputError
-from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_table
+from energy_gan.system.files import write_lines
+from energy_gan.system.tables import WRITERS, check_writable, require_room_for, write_frames, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from energy_gan.model import Model
 
 STEPS = 100
+DEFAULTS = {"points": (1000, "samples.csv"), "images": (64, "samples.png"), "text": (1000, "samples.txt")}
 
 
 def main() -> None:
@@ -32,41 +38,74 @@ def main() -> None:
     parser.takes_out(None, "(samples.csv, of images samples.png)")
     parser.takes_seed()
     parser.takes_number("--refine", 0, "steps of MALA on the energy afterwards (0)", default=0)
+    said = "what some columns hold in all samples, as age=40 city=Oslo"
+    parser.add_argument("--given", nargs="+", default=[], action="extend", metavar="COLUMN=VALUE", help=said)
     chains = parser.add_argument_group("chains in latent space")
     chains.add_argument("--sampler", choices=KERNELS)
     chains.add_argument("--steps", type=int, help=f"how many ({STEPS})")
     chains.add_argument("--step-size", type=float, help="(found by trial, for a good acceptance rate)")
-    chains.add_argument("--temperature", type=float, help="by which energies are divided (1)")
+    said = "by which energies are divided, of text without chains the words' logits (1)"
+    chains.add_argument("--temperature", type=float, help=said)
     chains.add_argument("--no-prior", action="store_true", help="leave −log p(z) out of the chains' target")
     given = parser.parse_args()
     check_chains(given)
+    held = columns_given(given)
     if given.out:
         check_outputs(given, given.out)
 
-    from energy_gan.reports.pictures import write_grid, write_pictures
-
-    as_pictures = given.out and given.out.suffix not in WRITERS
-    model = opened(given.run, given.trust, ["generator", *(["images"] if as_pictures else [])])
-    n, out = (64, Path("samples.png")) if model.kind == "images" else (1000, Path("samples.csv"))
-    n, out = given.n or n, given.out or out
+    model = opened(given.run, given.trust, ["generator", *kind_of(given.out)])
+    n, out = DEFAULTS[model.kind]
+    n, out = given.n or n, given.out or Path(out)
     check_outputs(given, out)
+    if given.temperature is not None and not given.sampler:
+        if model.kind != "text":
+            raise InputError(
+                "--temperature is of chains and there are none: give --sampler langevin, mala or hmc; only "
+                "text has one of its own"
+            )
+        if given.temperature < 0:
+            raise InputError(f"--temperature of words must be at least 0, got {given.temperature:g}")
+        model.learned.generator.temperature = given.temperature
     told = ""
     if given.sampler:
         samples, told = walk(model, n, given, chain_picture(out))
         blocks = iter([samples])
     elif out.suffix == ".png":
         blocks = iter([model.sample(n, given.seed, given.refine)])
+    elif held:
+        blocks = iter([model.sample(n, given.seed, given=held)])
     else:
         blocks = model.sample_blocks(n, given.seed, given.refine)
         require_room_for(out, n, model.dimension)
+    write(out, blocks, n, model)
+    units = "" if model.kind == "text" else ", in the data's own units"
+    print(f"{n} samples of {given.run}{units} -> {out}{told}")
+
+
+def kind_of(out: Path | None) -> list[str]:
+    """The kind of data that a file's ending asks for, if it does."""
+    if out is None or out.suffix in WRITERS:
+        return []
+    return ["text"] if out.suffix == ".txt" else ["images"]
+
+
+def write(out: Path, blocks: Iterator["Tensor"], n: int, model: "Model") -> None:
+    """The samples as what the name's ending says."""
+    if model.is_table and out.suffix in (".csv", ".parquet"):
+        write_frames(out, (model.frame(block) for block in blocks))
+        return
+    if out.suffix == ".txt":
+        write_lines(out, map(model.decode, blocks))
+        return
+    if out.suffix in WRITERS:
+        write_table(out, (block.numpy() for block in blocks), (n, *model.method.shape), model.columns)
+        return
+    from energy_gan.reports.pictures import write_grid, write_pictures  # with torchvision: a second
+
     if out.suffix == ".png":
         write_grid(out, next(blocks), columns=max(1, round(n**0.5)))
-    elif out.suffix == "":
-        write_pictures(out, blocks, n)
     else:
-        arrays = (block.numpy() for block in blocks)
-        write_table(out, arrays, (n, *model.method.shape), model.columns)
-    print(f"{n} samples of {given.run}, in the data's own units -> {out}{told}")
+        write_pictures(out, blocks, n)
 
 
 def check_chains(given: argparse.Namespace) -> None:
@@ -74,7 +113,6 @@ def check_chains(given: argparse.Namespace) -> None:
     settings = {
         "--steps": given.steps is not None,
         "--step-size": given.step_size is not None,
-        "--temperature": given.temperature is not None,
         "--no-prior": given.no_prior,
     }
     named = [name for name, is_given in settings.items() if is_given]
@@ -87,8 +125,25 @@ def check_chains(given: argparse.Namespace) -> None:
         )
 
 
+def columns_given(given: argparse.Namespace) -> dict[str, str]:
+    """What columns hold, by name.
+
+    Raises:
+        InputError: a word is not COLUMN=VALUE, or --given stands beside what moves samples otherwise.
+    """
+    held = {}
+    for word in given.given:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise InputError(f"--given {word} names no column and value: give COLUMN=VALUE, as age=40")
+        held[name] = value
+    if held and (given.sampler or given.refine):
+        raise InputError("--given takes chains of its own: leave out --sampler and --refine")
+    return held
+
+
 def check_outputs(given: argparse.Namespace, out: Path) -> None:
-    check_writable(out, (*WRITERS, ".png", ""))
+    check_writable(out, (*WRITERS, ".png", ".txt", ""))
     if given.sampler:
         check_writable(chain_picture(out), (".png",))
 

@@ -3,23 +3,34 @@
 What is there is not run again, and what was cut short goes on; so a study can be stopped and started.
 """
 
-import sys
-
-from energy_gan.cli import Parser, door
+from energy_gan.cli import Parser, door, given_words
 from energy_gan.errors import InputError
 from energy_gan.studies.agreement import Entropies, Images, TwoDimensions
 from energy_gan.studies.chains import Chains
+from energy_gan.studies.few_labels import FewLabels
 from energy_gan.studies.held_out_digit import HeldOutDigit
 from energy_gan.studies.kddcup import KDDCup
+from energy_gan.studies.multigrid import Multigrid
 from energy_gan.studies.scaling import Scaling
 
 STUDIES = {
-    study.name: study for study in (TwoDimensions, Images, Entropies, Chains, Scaling, KDDCup, HeldOutDigit)
+    study.name: study
+    for study in (
+        TwoDimensions,
+        Images,
+        Entropies,
+        Chains,
+        Scaling,
+        KDDCup,
+        HeldOutDigit,
+        FewLabels,
+        Multigrid,
+    )
 }
 
 
 def main() -> None:
-    name, *words = sys.argv[1:] or [""]
+    name, *words = given_words() or [""]
     if name in ("-h", "--help"):
         print(__doc__)
         for study in STUDIES.values():

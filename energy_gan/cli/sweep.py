@@ -14,6 +14,7 @@ from energy_gan.search.agent import register, require_key
 from energy_gan.search.check import check_all, in_short
 from energy_gan.search.file import names, read
 from energy_gan.search.here import search_here
+from energy_gan.system.commands import command
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
         raise InputError(f"{strange[0]!r} is no setting: write key=value")
     sweep = sweep.with_overrides(given.overrides)
     if not given.local and not given.check:
-        require_key(f"make sweep SWEEP={given.sweep} LOCAL=1 searches without one")
+        require_key(f"{command('sweep', SWEEP=given.sweep, LOCAL='1')} searches without one")
     sweep = in_short(sweep, check_all(sweep, here=given.local), here=given.local)
     if given.check:
         print(f"{sweep.name} is as it should be")

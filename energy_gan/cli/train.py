@@ -1,13 +1,14 @@
-"""Train: `python -m energy_gan.cli.train data=four_spin method=kim_bengio seed=1 …`."""
+"""Train an energy and a generator, measure and draw them: `python -m energy_gan.cli.train data=NAME …`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from energy_gan.cli import Parser, door
-from energy_gan.run.compose import compose, options, split_resume, split_trust
+from energy_gan.run.compose import compose, options
 from energy_gan.run.quick_start import quick_start
 from energy_gan.run.take_up import choose_run_dir, first_process, taken_up
+from energy_gan.run.words import split_resume, split_trust
 
 DESCRIPTION = """\
 Train an energy model and a generator of the same distribution, measure and draw them.
@@ -63,6 +64,9 @@ def main() -> None:
                     print(f"{kept['run_dir']} is finished: step {step} of {last}")
                 return
         run = Run(kept or config, trust)
+        if run.trainer.is_global_zero:
+            for note in run.data.notes:
+                print(note)
     if kept:
         run.resume(found)
     elif auto:

@@ -7,19 +7,20 @@ E_x(x) = E_u(u) + Σ log scale, see `energy_gan/model.py`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int, Shaped
-from lightning import LightningDataModule
 from torch import Tensor
 
 from energy_gan.data.density import Density
+from energy_gan.data.schema import Schema
 from energy_gan.errors import InputError
 from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import random_generator
 from energy_gan.shapes import Batch
+from energy_gan.system.lightning import TakesTrainer
 
 
 class Batches:
@@ -58,7 +59,7 @@ class Batches:
             step += 1
 
 
-class DataModule(LightningDataModule, ABC):
+class DataModule(TakesTrainer, ABC):
     """Points in memory, standardised for training.
 
     Attributes, after `setup`:
@@ -67,6 +68,8 @@ class DataModule(LightningDataModule, ABC):
         shift, scale: the standardisation, one number per dimension.
         density: the law that the points come from, where it is known exactly.
         columns: a name for each number of a point, where the data have names.
+        schema: of a table, what its columns hold.
+        notes: lines to show before training.
 
     Args:
         shape: of one point; read elsewhere in a config as ${data.shape}.
@@ -75,15 +78,24 @@ class DataModule(LightningDataModule, ABC):
         seed: of the draw, the split and the order of the batches.
     """
 
-    kind: Literal["points", "images"] = "points"
+    of_lightning = "LightningDataModule"
+    trainer = None
+    kind: Literal["points", "images", "text"] = "points"
     density: Density | None = None
     columns: Sequence[str] | None = None
+    schema: Schema | None = None
+    notes: Sequence[str] = ()
 
     def __init__(self, shape: Sequence[int], batch_size: int, seed: int):
         super().__init__()
         if batch_size < 2:
             raise ValueError(f"batch_size must be at least 2 (batch norm needs it), got {batch_size}")
         self.shape, self.batch_size, self.seed = tuple(shape), batch_size, seed
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a model keeps of the data, in plain values."""
+        return {"columns": self.columns}
 
     @property
     def has(self) -> frozenset[str]:
@@ -101,9 +113,16 @@ class DataModule(LightningDataModule, ABC):
         if len(self.points) < 2:
             raise InputError(f"there is {len(self.points)} point to train on: give more, at least 2")
         self.batch_size = min(self.batch_size, len(self.points))
-        scale, self.shift = torch.std_mean(self.points.double(), dim=0)
-        self.shift = self.shift.float()
-        self.scale = torch.where(scale > 0, scale, 1.0).float()
+        self.shift, self.scale = self.moments()
+
+    def moments(self) -> tuple[Float[Tensor, "*S"], Float[Tensor, "*S"]]:
+        """shift and scale."""
+        scale, shift = torch.std_mean(self.points.double(), dim=0)
+        return shift.float(), torch.where(scale > 0, scale, 1.0).float()
+
+    def log_volume(self, x: Float[Tensor, "B *S"]) -> float:
+        """log |dx/du|, the mean over the points: energies of x less those of u."""
+        return float(self.scale.log().sum())
 
     def standardise(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
         return (x - self.shift) / self.scale

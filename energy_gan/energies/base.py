@@ -27,6 +27,11 @@ class Energy(nn.Module, ABC):
         return False
 
     @property
+    def normalised(self) -> bool:
+        """True where Z is 1, whatever the weights."""
+        return False
+
+    @property
     def base(self) -> "Base | None":
         """The density that the energy tilts, where it is made of one: E(x) = −log p₀(x) + bounded."""
         return None
@@ -34,6 +39,11 @@ class Energy(nn.Module, ABC):
     @property
     def classes(self) -> nn.Module | None:
         """x -> the logits of its classes, where it is made of them: p(y | x) = softmax(logits)."""
+        return None
+
+    @property
+    def levels(self) -> "Energy | None":
+        """Itself, where it is one of every noise level: E(y, σ) by `at(y, log σ)`, see `noise_levels`."""
         return None
 
     @abstractmethod
@@ -54,13 +64,19 @@ class Energy(nn.Module, ABC):
 class Base(Energy):
     """−log p₀(x): Z is 1, and samples are exact and independent."""
 
-    integrable = True
+    integrable = normalised = True
 
     @abstractmethod
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
         """n samples of p₀."""
 
 
-def stated(energy: nn.Module, what: Literal["integrable", "base", "classes"]) -> Any:
-    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing."""
-    return getattr(energy, what, False if what == "integrable" else None)
+def stated(
+    energy: nn.Module | None,
+    what: Literal["integrable", "normalised", "base", "classes", "features", "levels"],
+) -> Any:
+    """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing.
+
+    Of those above, or its `features`, x -> f(x), where it is made of such.
+    """
+    return getattr(energy, what, False if what in ("integrable", "normalised") else None)

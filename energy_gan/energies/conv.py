@@ -31,6 +31,8 @@ class ConvFeatures(nn.Sequential):
         kernel: odd, at least 3.
         weight_std: of the first weights, positive; None leaves torch's.
         spectral_norm: keep the largest singular value of each layer's weights at 1, whatever they are.
+        batch_norm: after each convolution by the batch's own mean and variance, in evaluation too. f(x) then
+            depends on who else is in the batch: an energy made of it has no density of single points.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class ConvFeatures(nn.Sequential):
         kernel: int = 5,
         weight_std: float | None = 0.01,
         spectral_norm: bool = False,
+        batch_norm: bool = False,
     ):
-        layers, out_features = halving_convolutions(shape, channels, kernel, activation)
+        layers, out_features = halving_convolutions(shape, channels, kernel, activation, batch_norm)
         layers[-1] = make_activation(last_activation)
         super().__init__(*layers, nn.Flatten())
         self.out_features = out_features

@@ -9,7 +9,7 @@ from energy_gan.shapes import Energies, Points
 class FlowEnergy(torch.nn.Module):
     """E(x) = −log q(x) of a flow: an energy whose Z is 1, the yardstick for energies whose Z is not known."""
 
-    integrable = True
+    integrable = normalised = True
 
     def __init__(self, flow: FlowGenerator):
         super().__init__()

@@ -35,5 +35,10 @@ class Tempered(Energy):
         """Those of F: p(y | x) is the same at any temperature of the walk in x."""
         return stated(self.energy, "classes")
 
+    @property
+    def features(self) -> nn.Module | None:
+        """What F is made of."""
+        return stated(self.energy, "features")
+
     def forward(self, x: Points) -> Energies:
         return self.energy(x) / self.temperature

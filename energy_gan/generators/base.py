@@ -5,15 +5,15 @@ Reference: Deep Directed Generative Models with Energy-Based Probability Estimat
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from energy_gan.errors import InputError
-from energy_gan.generators.output_noise import OutputNoise, Scale, add_noise, noise_log_prob
-from energy_gan.generators.priors import Prior
+from energy_gan.generators.output_noise import FixedNoise, OutputNoise, Scale, add_noise, noise_log_prob
+from energy_gan.generators.priors import NormalPrior, Prior
 from energy_gan.nn import eagerly, widened
 from energy_gan.randomness import normal_rows, random_generator
 from energy_gan.shapes import Energies, Latents, Points, Scalar
@@ -64,7 +64,26 @@ class Generator(nn.Module):
     A recognition network r(z | x), if there is one, is trained by the terms that use it.
     """
 
+    @classmethod
+    def of(cls, module: nn.Module) -> "Generator":
+        """A module as a generator: N(0, I) over as many latents as its first linear layer takes, and a noise
+        that gives its samples a density. A generator as it is.
+
+        Raises:
+            InputError: it has no linear layer that says how many.
+        """
+        if isinstance(module, Generator):
+            return module
+        linear = next((part for part in module.modules() if isinstance(part, nn.Linear)), None)
+        if linear is None:
+            raise InputError(
+                "no linear layer says how many latents the generator takes: give "
+                "Generator(network, NormalPrior(K))"
+            )
+        return cls(module, NormalPrior(linear.in_features), FixedNoise())
+
     knows_density = False  # whether `log_prob` is log q(x), exactly
+    levels: Sequence[Any] = ()  # of a generator that goes from coarse to fine, its grids
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from torch import nn
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.output_noise import Scale
 from energy_gan.generators.priors import Prior
-from energy_gan.samplers.base import init
+from energy_gan.samplers.base import gradient
 from energy_gan.samplers.chains import Chains
 from energy_gan.shapes import Latents, Points
 
@@ -57,14 +57,8 @@ class ShortRun(Generator):
         """M_K(z) without the walk's noise."""
         x = self.as_points(latent)
         for _ in range(self.chains.n_steps):
-            x = self.chains.kernel.drift(x, self._gradient(x), self.chains.step_size)
+            x = self.chains.kernel.drift(x, gradient(self.network, x), self.chains.step_size)
         return x, None
-
-    def _gradient(self, x: Points) -> Points:
-        """∇E(x), with a graph to x where one is wanted."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            return torch.autograd.grad(self.network(x).sum(), x, create_graph=True)[0]
-        return init(self.network, x).gradient
 
     def draw(self, latent: Latents, rng: torch.Generator | None = None) -> Draw:
         """M_K(z) with the walk's noise, of which there is no other than the samples themselves."""

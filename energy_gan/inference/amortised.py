@@ -11,6 +11,7 @@ from torch import nn
 
 from energy_gan.generators.base import Generator
 from energy_gan.inference.base import Inference, Inferred
+from energy_gan.inference.kl_weight import KLWeight
 from energy_gan.nn import widened
 from energy_gan.shapes import Energies, Latents, Points, Scalar
 
@@ -24,10 +25,12 @@ class AmortisedInference(Inference):
         features: of a point, a module from (B, *shape) to (B, features.out_features); a linear layer to
             μ and log σ follows.
         latent_dim: of the generator's prior.
+        kl_weight: how much the KL of its bound counts; None: all of it, always.
     """
 
-    def __init__(self, features: nn.Module, latent_dim: int):
+    def __init__(self, features: nn.Module, latent_dim: int, kl_weight: KLWeight | None = None):
         super().__init__()
+        self.kl_weight = kl_weight
         self.features, self.last = features, nn.Linear(features.out_features, 2 * latent_dim)
 
     def law(self, x: Points) -> tuple[Latents, Latents]:
@@ -51,8 +54,12 @@ class AmortisedInference(Inference):
         """
         mean, log_std = self.law(x)
         latent = mean + log_std.exp() * torch.randn_like(mean)
-        kl = kl_to_normal(mean, log_std) + generator.prior.tilt(latent)
-        return {"reconstruction": -generator.log_likelihood(x, latent).mean(), "kl": kl.mean()}
+        kl, tilt = kl_of_each(mean, log_std), generator.prior.tilt(latent)
+        kl = self.kl_weight(kl, tilt) if self.kl_weight else (kl.sum(1) + tilt).mean()
+        return {"reconstruction": -generator.log_likelihood(x, latent).mean(), "kl": kl}
+
+    def proposal(self, x: Points) -> tuple[Latents, Latents]:
+        return self.law(x)
 
     def learning_terms(self, generator: Generator, x: Points, latent: Latents) -> Mapping[str, Scalar]:
         return {f"inference_{name}": value for name, value in self.bound(generator, x).items()}
@@ -69,6 +76,11 @@ def entropy(log_std: Latents) -> Energies:
     return log_std.sum(1) + 0.5 * log_std.shape[1] * math.log(2 * math.pi * math.e)
 
 
+def kl_of_each(mean: Latents, log_std: Latents) -> Latents:
+    """KL(N(μⱼ, σⱼ²) ‖ N(0, 1)) of each number."""
+    return 0.5 * (mean.square() + (2 * log_std).exp() - 1 - 2 * log_std)
+
+
 def kl_to_normal(mean: Latents, log_std: Latents) -> Energies:
     """KL(N(μ, diag σ²) ‖ N(0, I))."""
-    return 0.5 * (mean.square() + (2 * log_std).exp() - 1 - 2 * log_std).sum(1)
+    return kl_of_each(mean, log_std).sum(1)

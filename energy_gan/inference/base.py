@@ -34,6 +34,10 @@ class Inference(nn.Module, ABC):
             start: where chains begin; the part's own choice if None.
         """
 
+    def proposal(self, x: Points) -> tuple[Latents, Latents] | None:
+        """μ(x) and log σ(x) of a normal law near p(z | x), to draw from where z is weighted; None if none."""
+        return None
+
     def learning_terms(self, generator: Generator, x: Points, latent: Latents) -> Mapping[str, Scalar]:
         """The named losses of the part's own network, where it has one that methods let learn beside chains.
 

@@ -21,20 +21,27 @@ class WarmStarted(Inference):
 
     Args:
         amortised: r(z | x).
-        short_run: the chains.
+        short_run: the chains; None: the network alone.
         taught: the network learns from where its chains end, −log r(z_K | x), which asks no generator;
             otherwise by its own bound.
     """
 
-    def __init__(self, amortised: AmortisedInference, short_run: ShortRunInference, taught: bool = True):
+    def __init__(
+        self, amortised: AmortisedInference, short_run: ShortRunInference | None, taught: bool = True
+    ):
         super().__init__()
+        if taught and short_run is None:
+            raise ValueError("taught must be false where there are no chains that could teach")
         self.amortised, self.short_run, self.taught = amortised, short_run, taught
 
     @torch.no_grad()
     def forward(self, generator: Generator, x: Points, start: Latents | None = None) -> Inferred:
         if start is None:
             start = self.amortised(generator, x).latent
-        return self.short_run(generator, x, start)
+        return self.short_run(generator, x, start) if self.short_run else Inferred(start)
+
+    def proposal(self, x: Points) -> tuple[Latents, Latents]:
+        return self.amortised.law(x)
 
     def learning_terms(self, generator: Generator, x: Points, latent: Latents) -> Mapping[str, Scalar]:
         if self.taught:
@@ -44,4 +51,4 @@ class WarmStarted(Inference):
     def chains(
         self, generator: Generator, x: Points, latent: Latents, rng: torch.Generator
     ) -> dict[str, float]:
-        return self.short_run.chains(generator, x, latent, rng)
+        return self.short_run.chains(generator, x, latent, rng) if self.short_run else {}

@@ -15,7 +15,7 @@ from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Walked
 from energy_gan.nn import Fitted, Scheduled
 from energy_gan.randomness import mixed_seed, set_seed
-from energy_gan.shapes import Batch
+from energy_gan.shapes import Batch, Points
 
 
 class Learned(NamedTuple):
@@ -82,9 +82,17 @@ class Method(Lean, ABC):
         self.shift.copy_(data.shift)
         self.scale.copy_(data.scale)
         self.scheduled = [part for part in self.modules() if isinstance(part, Scheduled)]
+        if not all(part.fitted for part in self.modules() if isinstance(part, Fitted)):
+            self.fit_parts(data.some().to(self.shift.device))
+
+    def fit_parts(self, x: Points) -> None:
+        """Fit the parts that are fitted to data, on standardised points.
+
+        A resumed run has them from its checkpoint.
+        """
         for part in self.modules():
-            if isinstance(part, Fitted) and not part.fitted:  # a resumed run has them from its checkpoint
-                part.fit(data.some().to(self.shift.device), self.seed)
+            if isinstance(part, Fitted) and not part.fitted:
+                part.fit(x, self.seed)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         step, every, last = self.step, self.trainer.log_every_n_steps, self.trainer.max_steps

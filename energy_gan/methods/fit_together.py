@@ -3,18 +3,22 @@
 import math
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import torch
-from lightning import LightningDataModule
 
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Method
+from energy_gan.methods.grids import Grid
 from energy_gan.negatives.base import Negatives
 from energy_gan.optim.learns import Learns
 from energy_gan.shapes import Latents
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule
 
 
 def check_parts(
@@ -53,7 +57,7 @@ def check_parts(
 
 
 @torch.no_grad()
-def check_energy(method: Method, draw: Draw | None = None) -> Negatives:
+def check_energy(method: Method | Grid, draw: Draw | None = None) -> Negatives:
     """ValueError where the energy and its negatives do not go together; the negatives of two points."""
     if not 0 <= method.data_noise < math.inf:
         raise ValueError(f"data_noise must be a number of at least 0, got {method.data_noise}")
@@ -69,6 +73,45 @@ def check_energy(method: Method, draw: Draw | None = None) -> Negatives:
     negatives = negatives.seen(x, method.energy(negatives.samples))
     method.objective(method.energy(x), negatives)
     return negatives
+
+
+@torch.no_grad()
+def check_grids(method: Method, autoencoder_learns: Learns | None) -> None:
+    """ValueError where grids, their energies and chains, and an autoencoder do not go together."""
+    if not method.grids:
+        raise ValueError("grids must name at least one, got none")
+    coarser, smaller = "an image of one pixel", (method.shape[0], 1, 1)
+    for name, grid in method.grids.items():
+        channels, *sides = grid.shape
+        if channels != smaller[0] or any(a % b for a, b in zip(sides, smaller[1:], strict=True)):
+            raise ValueError(
+                f"grids.{name}.shape must be {smaller[0]} channels and multiples of the sides of {coarser}, "
+                f"{list(smaller[1:])}, got {list(grid.shape)}"
+            )
+        coarser, smaller = f"grids.{name}", grid.shape
+    _expect("the images of the finest grid", smaller, method.shape)
+    for grid in method.grids.values():
+        start = torch.zeros(2, *grid.shape)
+        check_energy(grid, Draw(start.flatten(1), start, start))
+        if grid.negatives.walked is None or not grid.negatives.keeps_rows:
+            raise ValueError(
+                "each grid needs chains that begin where they are told: negatives ChainNegatives from a "
+                "FromGenerator with in_order=true"
+            )
+        if method.autoencoder is not None:
+            _expect("what the autoencoder makes", method.autoencoder(start).shape, start.shape)
+    _check_autoencoder(method, autoencoder_learns)
+    method.learned  # noqa: B018, or its generator says what chains it takes
+
+
+def _check_autoencoder(method: Method, learns: Learns | None) -> None:
+    autoencoder, noise = method.autoencoder, method.autoencoder_noise
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"autoencoder_noise must be a number of at least 0, got {noise}")
+    if autoencoder is None and (learns is not None or method.positives == "autoencoder"):
+        raise ValueError("autoencoder_learns and positives=autoencoder need an autoencoder, got none")
+    if autoencoder is not None and learns is None and any(p.requires_grad for p in autoencoder.parameters()):
+        raise ValueError("the autoencoder has a network of its own: give autoencoder_learns")
 
 
 def check_latents(method: Method, inference_learns: Learns | None, prior_learns: Learns | None) -> None:
@@ -123,7 +166,7 @@ def check_classes(method: Method) -> None:
 
 
 @torch.no_grad()
-def check_labels(method: Method, data: LightningDataModule) -> None:
+def check_labels(method: Method, data: "LightningDataModule") -> None:
     """InputError where a cross-entropy has a weight and the data no labels, or more classes than the energy.
 
     Args:

@@ -6,17 +6,22 @@ By turns, with z⁺ inferred from the data, near p(z | x), and z⁻ from the pri
     the inference   descends   what its own network learns from, where it has one
     the generator   descends   −E[log p(x | z⁺)]                                                  (Eq. 9)
 
+Together, the generator and the inference's network both descend its bound, in one pass of the decoder.
+
 Where z⁻ comes from is a part, the same as for energies of x: chains that begin in every step, as published,
 or that persist, with weights or without. With a normal prior that nothing teaches, and a memory in which
 each image's chain goes on from where it was, this is alternating back-propagation.
 
 Reference: Learning Latent Space Energy-Based Prior Model (Pang et al., 2020), https://arxiv.org/abs/2006.08205;
-Alternating Back-Propagation for Generator Network (Han et al., 2017), https://arxiv.org/abs/1606.08571.
+Alternating Back-Propagation for Generator Network (Han et al., 2017), https://arxiv.org/abs/1606.08571;
+together: Latent Space Energy-Based Model of Symbol-Vector Coupling for Text Generation and Classification
+(Pang & Wu, 2021), https://arxiv.org/abs/2108.11556, whose text has no chains on the posterior.
 """
 
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from energy_gan.generators.base import Generator
 from energy_gan.inference.base import Inference
@@ -46,6 +51,7 @@ class LatentEBM(Method):
         negatives: where z⁻ comes from, for a prior that learns; what it calls data are the z⁺.
         objective: (V(z⁺), negatives) -> named terms; what U descends.
         memory: of each training point's latent, where its chain begins; None: where the inference says.
+        together: G learns beside the inference's network, from its bound and not from z⁺.
         seed: with the step, it fixes every random number of training.
     """
 
@@ -60,6 +66,7 @@ class LatentEBM(Method):
         negatives: NegativeSampler | None = None,
         objective: Objective = maximum_likelihood,
         memory: LatentMemory | None = None,
+        together: bool = False,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
@@ -67,12 +74,20 @@ class LatentEBM(Method):
         self.negatives, self.objective = negatives, objective
         self.last_inferred: tuple[Points, Latents] | None = None  # for those who watch
         self.last_negatives: Negatives | None = None
-        check_latents(self, inference_learns, prior_learns)
-        sides = [
-            ("prior", generator.prior, self.prior_terms, prior_learns),
-            ("inference", inference, self.inference_terms, inference_learns),
-            ("generator", generator.network, self.generator_terms, generator_learns),
-        ]
+        if together and inference_learns is not None:
+            raise ValueError(
+                "together, the inference learns as generator_learns says: give inference_learns=null"
+            )
+        check_latents(self, generator_learns if together else inference_learns, prior_learns)
+        sides = [("prior", generator.prior, self.prior_terms, prior_learns)]
+        if together:
+            both = nn.ModuleList([generator.network, inference])
+            sides += [("autoencoder", both, self.inference_terms, generator_learns)]
+        else:
+            sides += [
+                ("inference", inference, self.inference_terms, inference_learns),
+                ("generator", generator.network, self.generator_terms, generator_learns),
+            ]
         self.players = [Player(*side) for side in sides if side[-1] is not None]
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:

@@ -5,19 +5,33 @@ players and of their moves. `trainer.global_step` is that count: the x axis of a
 and what `max_steps`, checkpoints and the order of the batches go by.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule
-from lightning.pytorch.plugins import Precision
-from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from energy_gan.system.lightning import TakesTrainer
 
-class Lean(LightningModule):
+
+class Alone(nn.Module):
+    """What a method has of a LightningModule where Lightning has not been imported: its config."""
+
+    def __init__(self):
+        super().__init__()
+        self.hparams: Mapping[str, Any] = {}
+
+    def save_hyperparameters(self, config: Mapping[str, Any]) -> None:
+        """Keep the config, for use."""
+        self.hparams = dict(config)
+
+
+class Lean(TakesTrainer, nn.Module):
     """A LightningModule that optimises by hand, also without a Trainer."""
+
+    of_lightning, alone = "LightningModule", Alone
+    _trainer = None
 
     def __init__(self):
         super().__init__()
@@ -55,6 +69,11 @@ class Lean(LightningModule):
 
     def _unheard(self) -> bool:
         """Whether a backward pass is nobody's but torch's: one device, no scaled loss, no hook around it."""
+        from lightning import Callback, LightningModule
+        from lightning.pytorch.plugins import Precision
+        from lightning.pytorch.strategies import SingleDeviceStrategy
+        from lightning.pytorch.utilities.model_helpers import is_overridden
+
         strategy, precision = self.trainer.strategy, self.trainer.precision_plugin
         listeners = [(callback, Callback) for callback in self.trainer.callbacks] + [(self, LightningModule)]
         return (

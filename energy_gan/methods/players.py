@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -31,12 +31,19 @@ class Player:
         self.parameters = [p for p in part.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError(f"the {name} has no weights to train")
-        self.optimizer, self.schedule = learns.optimizer(self.parameters), learns.schedule
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.schedule = learns.schedule
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Made when it is first asked for: what is only loaded needs none, and torch's takes a second."""
+        optimizer = self.learns.optimizer(self.parameters)
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        return optimizer
 
     def moves(self, step: int) -> range:
-        """Its moves in a training step."""
-        return range(0 if step % self.learns.every else self.learns.steps)
+        """Its moves in a training step; none while its schedule gives it no rate."""
+        rests = step % self.learns.every or not any(group["lr"] for group in self.optimizer.param_groups)
+        return range(0 if rests else self.learns.steps)
 
     def at(self, progress: float) -> None:
         """Set the learning rates for this share of the training steps."""

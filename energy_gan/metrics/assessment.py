@@ -24,6 +24,7 @@ from energy_gan.samplers.annealed_importance import DRIFTS, Normalizer, bracket,
 
 Weighted = tuple[Float[Tensor, "W D"], Float[Tensor, "W"]]
 TOLERANCE = 0.2  # nats between two estimates of log Z
+N_CHAINS = 256
 LEAST_ESS = 0.05  # effective share of the weighted samples
 
 
@@ -36,7 +37,7 @@ def assess(
     weighted: Weighted | None = None,
     log_normalizer: float | None = None,
     seed: int = 0,
-    n_chains: int = 256,
+    n_chains: int = N_CHAINS,
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """The numbers above, and the reasons why there is no log Z if there is none.
 
@@ -52,11 +53,8 @@ def assess(
         held_out_energy = float(energy(held_out).double().mean())
     of_energy = refined
     if weighted is not None:
-        with torch.no_grad():
-            log_terms = weighted[1] - energy(weighted[0])
-        shares = log_terms.softmax(0)
-        numbers["importance_log_normalizer"] = float(log_terms.logsumexp(0))
-        numbers["importance_ess"] = float(1 / shares.square().sum() / len(shares))
+        by_weight, shares = by_weights(energy, weighted)
+        numbers |= by_weight
         if numbers["importance_ess"] > LEAST_ESS:
             # each at most once: copies would be in both halves of a classifier's data and be recognised
             of_energy = weighted[0][torch.rand(len(shares), generator=rng) < shares / shares.max()]
@@ -75,6 +73,37 @@ def assess(
         numbers["held_out_log_likelihood"] = -held_out_energy - log_normalizer
         numbers["likelihood_gain"] = numbers["held_out_log_likelihood"] - gaussian
     return numbers | compare(held_out, generated, of_energy, seed), reasons
+
+
+def log_normalizer(
+    energy: Callable[[Tensor], Tensor], weighted: Weighted | None, points: Float[Tensor, "N D"], seed: int = 0
+) -> tuple[float | None, tuple[str, ...]]:
+    """log Z, or the reasons why there is none: by weights, and annealed only where few samples carry these.
+
+    Args:
+        energy, weighted: as in `assess`.
+        points: of the data.
+    """
+    rng, numbers = random_generator(seed, 7), {}
+    if weighted is not None:
+        numbers, _ = by_weights(energy, weighted)
+    if numbers.get("importance_ess", 0.0) > LEAST_ESS:
+        fall = drift(energy, points, rng)
+        return decide(numbers, Normalizer(None, math.nan, math.nan, 0.0, (), fall))
+    return decide(numbers, bracket(energy, points[:N_CHAINS], points, tolerance=TOLERANCE, rng=rng))
+
+
+@torch.no_grad()
+def by_weights(
+    energy: Callable[[Tensor], Tensor], weighted: Weighted
+) -> tuple[dict[str, float], Float[Tensor, "W"]]:
+    """log Z by importance sampling, the effective share, and each sample's share of the energy's law."""
+    log_terms = weighted[1] - energy(weighted[0])
+    shares = log_terms.softmax(0)
+    return {
+        "importance_log_normalizer": float(log_terms.logsumexp(0)),
+        "importance_ess": float(1 / shares.square().sum() / len(shares)),
+    }, shares
 
 
 def decide(numbers: Mapping[str, float], annealed: Normalizer) -> tuple[float | None, tuple[str, ...]]:

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-LEAST = 50  # points of each set
+LEAST = 25  # points of each set
+CROSSED = 250
 
 
 class TwoSampleTest(NamedTuple):
@@ -23,7 +24,8 @@ class TwoSampleTest(NamedTuple):
 def two_sample_test(
     a: Float[Tensor, "N D"], b: Float[Tensor, "M D"], seed: int = 0, most: int = 10_000
 ) -> TwoSampleTest:
-    """AUC of gradient-boosted trees that tell a from b, on the halves they were not trained on.
+    """AUC of gradient-boosted trees that tell a from b, on the halves they were not trained on; of fewer than
+    CROSSED points of each, on all of them, each fifth by trees that the other four have trained.
 
     Features are the coordinates, their projections on random directions, so that slanted structure is
     seen, and the distances to the centres of clusters, so that modes are in many dimensions. Points that
@@ -39,6 +41,7 @@ def two_sample_test(
     from sklearn.cluster import KMeans  # a second, which a training's start need not wait
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import KFold
 
     if not (a.isfinite().all() and b.isfinite().all()):
         return TwoSampleTest(1.0, 0.0, 1.0)
@@ -50,20 +53,26 @@ def two_sample_test(
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(x.shape[1], min(16, 4 * x.shape[1])))
     labels = np.repeat([0, 1], n)
-    order = rng.permutation(2 * n)
-    train, test = order[:n], order[n:]
+    order, few = rng.permutation(2 * n), n < CROSSED
+    splits = [(order[:n], order[n:])]
+    if few:
+        splits = [(order[train], order[test]) for train, test in KFold(5).split(order)]
+    scores = np.full(2 * n, np.nan)
     with threadpool_limits(limits=1):
-        clusters = KMeans(min(16, n), n_init=1, random_state=seed).fit(x[train[:4_000]].numpy())
-        features = np.concatenate([x.numpy(), x.numpy() @ directions, clusters.transform(x.numpy())], 1)
-        classifier = HistGradientBoostingClassifier(
-            max_iter=150, learning_rate=0.08, max_leaf_nodes=31, min_samples_leaf=20,
-            l2_regularization=1.0, early_stopping=True, validation_fraction=0.2, random_state=seed,
-        )  # fmt: skip
-        classifier.fit(features[train], labels[train])
-        of_b = classifier.predict_proba(features[test])[:, 1]
-    auc = float(roc_auc_score(labels[test], of_b))
-    missing = float((of_b[labels[test] == 0] < 1 / 11).mean())
-    return TwoSampleTest(auc, _standard_error(auc, n // 2), missing)
+        for train, test in splits:
+            clusters = KMeans(min(16, n), n_init=1, random_state=seed).fit(x[train[:4_000]].numpy())
+            features = np.concatenate([x.numpy(), x.numpy() @ directions, clusters.transform(x.numpy())], 1)
+            classifier = HistGradientBoostingClassifier(
+                max_iter=50 if few else 150, learning_rate=0.08, max_leaf_nodes=31,
+                min_samples_leaf=max(2, min(20, n // 8)), l2_regularization=1.0, early_stopping=not few,
+                validation_fraction=0.2, random_state=seed,
+            )  # fmt: skip
+            classifier.fit(features[train], labels[train])
+            scores[test] = classifier.predict_proba(features[test])[:, 1]
+    tested = ~np.isnan(scores)
+    auc = float(roc_auc_score(labels[tested], scores[tested]))
+    missing = float((scores[tested & (labels == 0)] < 1 / 11).mean())
+    return TwoSampleTest(auc, _standard_error(auc, int(tested.sum()) // 2), missing)
 
 
 def _standard_error(auc: float, n: int) -> float:

@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from energy_gan.metrics.alignment import SampleDivergence, kl_divergence, total_variation
 from energy_gan.metrics.distances import SlicedWasserstein
 from energy_gan.metrics.modes import HighDensityShare, ModeShares
-from energy_gan.metrics.yardsticks import GaussianEstimate, KernelEstimate
+from energy_gan.metrics.yardsticks import GaussianEstimate, KernelEstimate, MixtureEstimate
 from energy_gan.numerics.quadrature import Grid, evaluate
 from energy_gan.randomness import random_generator
 
@@ -54,6 +54,8 @@ class PointEvaluation:
         seed: of the fresh draws and of the yardsticks' samples.
         n_evaluated: the samples at which a density or an energy is evaluated, the first so many, for
             hdr99 and energy_gap: means that they tell to about a percent.
+        log_volume: log |dx/du| of the held-out points, where the points u are others than those x whose
+            likelihood is to be told.
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class PointEvaluation:
         n_samples: int = 200_000,
         seed: int = 0,
         n_evaluated: int = 20_000,
+        log_volume: float = 0.0,
     ):
-        self.points, self.held_out, self.density = points, held_out, density
+        self.points, self.held_out, self.density, self.log_volume = points, held_out, density, log_volume
         self.n_samples, self.seed, self.n_evaluated = n_samples, seed, n_evaluated
         self.in_plane = points.shape[1] == 2
 
@@ -93,7 +96,7 @@ class PointEvaluation:
                 log_masses = log_weights - log_normalizer
                 numbers |= {"log_normalizer": log_normalizer} | self._of_energy(log_masses)
             if log_normalizer is not None:
-                numbers["held_out_log_likelihood"] = -held_out_energy - log_normalizer
+                numbers["held_out_log_likelihood"] = -held_out_energy - log_normalizer - self.log_volume
         for prefix, sampler in (("", sample), ("refined_", refined)):
             if sampler is None:
                 continue
@@ -106,7 +109,8 @@ class PointEvaluation:
         return numbers
 
     def yardsticks(self) -> dict[str, Numbers]:
-        """The rows of what needs no training: the data, a Gaussian and a kernel estimate.
+        """The rows of what needs no training: the data, a Gaussian and a kernel estimate, and a mixture of
+        Gaussians where no density is known.
 
         The data's row is the floor of every number that rests on samples: fresh draws of the
         density or, without one, the training points.
@@ -128,7 +132,12 @@ class PointEvaluation:
     @cached_property
     def _yardsticks(self) -> dict[str, Numbers]:
         if self.density is None:
-            rows = {"training data": self(None, lambda n: self.points[:n])}
+            mixture = MixtureEstimate(self.points)
+            name = f"mixture of {mixture.components}"
+            rows = {
+                "training data": self(None, lambda n: self.points[:n]),
+                name: self._row(mixture, stream=4),
+            }
         else:
             rows = {"fresh data": self._row(self.density, stream=1)}
         return rows | {

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from energy_gan.metrics.detection import LEAST
 from energy_gan.samplers.annealed_importance import Fall
 
 Kind = Literal["agree", "nearly", "critic", "lags", "missing", "short", "unsure", "none"]
@@ -12,6 +13,11 @@ ERRORS = 3.0  # standard errors above ½ from which an AUC is no chance
 TOLD_APART = 0.04  # above ½ an AUC that matters; a test that would miss it has no power
 MISSING = 0.02  # share of the data where the generator has less than a tenth of their density
 WORSE = 0.0  # nats by which an energy must beat a Gaussian of the data's mean and covariance
+RIVALS = {
+    "mixture of Gaussians": "mixture_log_likelihood",
+    "kernel estimate": "kernel_log_likelihood",
+    "Gaussian": "gaussian_log_likelihood",
+}
 PAIRS = {
     "data | generator": "auc_data_generator",
     "data | energy": "auc_data_energy",
@@ -42,11 +48,29 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
     They agree where no AUC is above ½ by three standard errors, and nearly where one is, but by less than
     0.04. Nothing can be said where three standard errors are more than 0.04, for want of points, or where the
     classifier tells two halves of the held-out points apart, which are of one law. An energy without samples
-    is judged by likelihood and drift alone.
+    is judged by likelihood and drift alone. Beside it stands how the energy's likelihood compares with that
+    of a mixture of Gaussians, a kernel estimate and one Gaussian, where these were measured.
     """
+    found = _of_laws(numbers)
+    worse = beaten(numbers)
+    return found._replace(sentence=f"{found.sentence}; {worse}") if worse else found
+
+
+def beaten(numbers: Mapping[str, float]) -> str:
+    """How the held-out likelihood compares with that of simple estimates; "" if it is not known."""
+    own = numbers.get("held_out_log_likelihood", math.nan)
+    gaps = {name: own - numbers.get(key, math.nan) for name, key in RIVALS.items()}
+    worse = [f"a {name} by {-gap:.2f}" for name, gap in gaps.items() if gap < 0]
+    if worse:
+        return f"in nats a held-out point, the energy is worse than {', than '.join(worse)}"
+    better = [f"a {name} by {gap:.2f}" for name, gap in gaps.items() if gap >= 0]
+    return f"in nats a held-out point, the energy is better than {', than '.join(better)}" if better else ""
+
+
+def _of_laws(numbers: Mapping[str, float]) -> Verdict:
     aucs = {pair: numbers[name] for pair, name in PAIRS.items() if name in numbers}
     if math.isnan(aucs.get("data | energy", 0.0)):
-        return Verdict("none", "no verdict: there are fewer than 50 held-out points")
+        return Verdict("none", f"no verdict on samples: there are fewer than {LEAST} held-out points")
     told = "data | energy" in aucs  # an energy alone has no samples to tell
     chance = ERRORS * numbers["auc_standard_error"] if told else math.inf
     shown = ", ".join(f"{pair} {auc:.3f}" for pair, auc in aucs.items())

@@ -1,16 +1,22 @@
-"""Two old estimates of a density from points: what a trained energy must at least beat.
+"""Old estimates of a density from points: what a trained energy must at least beat.
 
 Each has `log_prob` and `sample`, so it is an energy, −log p, and a generator at once.
 """
 
 import math
+import warnings
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from energy_gan.randomness import random_generator
 
+COMPONENTS = 64  # of a mixture at most
+FULL = 60
+CROSSED = 500  # points, under which validation is crossed
 ELEMENTS = 2**21  # of a temporary: 16 MB in float64; smaller pieces make threads wait for each other
 
 
@@ -36,6 +42,58 @@ class GaussianEstimate:
     def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n D"]:
         noise = torch.randn(n, len(self.mean), generator=rng, device=rng.device).to(self.mean)
         return (self.mean + noise @ self.factor.T).float()
+
+
+class MixtureEstimate:
+    """A mixture of K Gaussians, K the best of 1, 2, 4, … on points that were kept back.
+
+    Covariances are full in up to FULL dimensions, diagonal in more.
+
+    The likelihood of a fifth of the points is compared, of fewer than CROSSED points that of all five fifths,
+    each under what the other four gave. The first K that is worse than the one before ends the search.
+
+    Args:
+        most: a random choice of so many points is fitted where there are more.
+    """
+
+    def __init__(self, points: Float[Tensor, "N D"], most: int = 10_000, seed: int = 0):
+        from sklearn.mixture import GaussianMixture  # a second, which a training's start need not wait
+        from sklearn.model_selection import KFold
+
+        order = torch.randperm(len(points), generator=random_generator(seed))[:most]
+        self.shift, self.scale = points.double().mean(0), _positive(points.double().std(0))
+        x = ((points[order].double() - self.shift) / self.scale).numpy()
+        folds = list(KFold(5).split(x))[: 5 if len(x) < CROSSED else 1] if len(x) >= 10 else []
+
+        def fitted(k: int, rows: np.ndarray) -> GaussianMixture:
+            kind = "full" if x.shape[1] <= FULL else "diag"
+            mixture = GaussianMixture(
+                k, covariance_type=kind, reg_covar=1e-4, max_iter=100, random_state=seed
+            )
+            return mixture.fit(rows)
+
+        def likelihood(k: int) -> float:
+            if k > len(folds[0][0]) // (x.shape[1] + 1):  # too few points for a covariance each
+                return -math.inf
+            return float(np.mean([fitted(k, x[train]).score(x[test]) for train, test in folds]))
+
+        with threadpool_limits(limits=1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of EM that is not at its end: the likelihood judges it
+            k, best = 1, likelihood(1) if folds else 0.0
+            while folds and k < COMPONENTS and (this := likelihood(2 * k)) > best:
+                k, best = 2 * k, this
+            self.mixture = fitted(k, x)
+        self.components = k
+
+    def log_prob(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
+        z = (x.double().cpu() - self.shift.cpu()) / self.scale.cpu()
+        log_probs = torch.from_numpy(self.mixture.score_samples(z.numpy()))
+        return (log_probs - self.scale.cpu().log().sum()).to(x.device)
+
+    def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n D"]:
+        self.mixture.random_state = int(torch.randint(2**31, (1,), generator=rng))
+        z = torch.from_numpy(self.mixture.sample(n)[0])
+        return (z[torch.randperm(n, generator=rng)] * self.scale.cpu() + self.shift.cpu()).float()
 
 
 class KernelEstimate:

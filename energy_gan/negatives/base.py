@@ -18,10 +18,12 @@ class Walked(NamedTuple):
 
     chains: the kernel, and the step size of now.
     trace: of the last steps, oldest first, E[E(x⁺)] − E[E(x⁻)] and E‖∇E(x⁻)‖.
+    places: where some of those are that go on from step to step.
     """
 
     chains: Chains
     trace: Float[Tensor, "T 2"]
+    places: Points
 
 
 class NegativeSampler(nn.Module, ABC):

@@ -186,6 +186,11 @@ class Buffer(Kept):
         overwrite: what a step's samples replace: the entries that they come from ("in_place"), or the oldest
             ("first_in_first_out"), so that an entry may be taken up several times.
         transform: of the entries that are taken up, such as the augmentation of images.
+        restarts: "always", or "accepted": as an independent Metropolis proposal x' from the start's law q,
+
+            with probability min(1, exp(E(x) − E(x')) q(x) / q(x')),
+
+            which leaves exp(−E) as it is. Those of "always" carry the start's shares of far modes.
     """
 
     def __init__(
@@ -196,13 +201,16 @@ class Buffer(Kept):
         fresh: float = 0.05,
         overwrite: Literal["in_place", "first_in_first_out"] = "in_place",
         transform: nn.Module | None = None,
+        restarts: Literal["always", "accepted"] = "always",
     ):
         super().__init__(shape, size, n)
         if not 0 <= fresh <= 1:
             raise ValueError(f"fresh must be a share from 0 to 1, got {fresh}")
         if overwrite not in ("in_place", "first_in_first_out"):
             raise ValueError(f"overwrite must be in_place or first_in_first_out, got {overwrite!r}")
-        self.fresh, self.overwrite, self.transform = fresh, overwrite, transform
+        if restarts not in ("always", "accepted"):
+            raise ValueError(f"restarts must be always or accepted, got {restarts!r}")
+        self.fresh, self.overwrite, self.transform, self.restarts = fresh, overwrite, transform, restarts
         self.register_buffer("oldest", torch.zeros((), dtype=torch.long))
 
     def take(self, energy: Energy, begin: Begin) -> Taken:
@@ -213,7 +221,11 @@ class Buffer(Kept):
             x = self.transform(x)
         anew = torch.rand(len(x), device=x.device) < self.fresh
         if anew.any():
-            x[anew] = begin(int(anew.sum())).samples
+            started = begin(int(anew.sum()))
+            if self.restarts == "accepted":
+                taken = _accepted(energy, x[anew], started)
+                started, anew[anew.clone()] = started._replace(samples=started.samples[taken]), taken
+            x[anew] = started.samples
         return Taken(init(energy, x), chosen=chosen)
 
     def keep(self, taken: Taken, state: State) -> None:
@@ -222,3 +234,15 @@ class Buffer(Kept):
             taken = taken._replace(chosen=places)
             self.oldest.copy_((self.oldest + self.n) % len(self.places))
         super().keep(taken, state)
+
+
+def _accepted(energy: Energy, x: Points, started: Started) -> Bool[Tensor, "M"]:
+    """Which points of the start's law take the place of x as independent Metropolis proposals."""
+    if started.log_density is None:
+        raise InputError(
+            "restarts=accepted needs the density of the start's law, and that of these points is unknown: "
+            "start chains at noise or the generator, or restart them always"
+        )
+    gained = energy(x) - energy(started.samples)
+    gained = gained + started.log_density(x) - started.log_density(started.samples)
+    return torch.rand_like(gained).log() < gained

@@ -18,7 +18,7 @@ https://doi.org/10.1162/089976699300016728, Eqs. 2 to 12 and appendix C.
 import math
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
@@ -132,8 +132,25 @@ class PPCAMixture:
 
     def log_prob(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
         """In float64, whatever the precision of x."""
-        mixture = type(self)(*(p.double() for p in (self.weights, self.means, self.factors, self.noise)))
-        return torch.cat([mixture._joint(part.double()).logsumexp(1) for part in x.split(ROWS)])
+        precise = self._precise
+        return torch.cat([precise._joint(part.double()).logsumexp(1) for part in x.split(ROWS)])
+
+    def conditional_mean(self, x: Float[Tensor, "B D"], known: Bool[Tensor, "D"]) -> Float[Tensor, "B D"]:
+        """E[x | its known numbers] = Σₖ p(k | known) (μₖ + Wₖ M⁻¹ Wᵀ (x − μₖ)), M and W of the known rows."""
+        whole, given = self._precise, x[:, known].double()
+        seen = type(self)(whole.weights, whole.means[:, known], whole.factors[:, known], whole.noise)
+        shares = torch.cat([seen._joint(part).softmax(1) for part in given.split(ROWS)])
+        inverse = torch.linalg.inv(_inner(seen.factors, seen.noise))
+        mean = torch.zeros_like(x, dtype=torch.float64)
+        for k, share in enumerate(shares.T):
+            latent = (given - seen.means[k]) @ seen.factors[k] @ inverse[k]
+            mean += share[:, None] * (whole.means[k] + latent @ whole.factors[k].T)
+        return torch.where(known, x, mean.to(x))
+
+    @property
+    def _precise(self) -> "PPCAMixture":
+        """The same in float64."""
+        return type(self)(*(p.double() for p in (self.weights, self.means, self.factors, self.noise)))
 
     def noised(self, variance: float) -> "PPCAMixture":
         """The law of its points with independent noise N(0, variance) added to each number."""

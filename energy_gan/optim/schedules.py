@@ -14,3 +14,27 @@ def cosine(progress: float) -> float:
     https://arxiv.org/abs/1608.03983, equation 5 without restarts.
     """
     return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def between(
+    progress: float, begin: float = 0.0, end: float = 1.0, warm_up: float = 0.02, least: float = 0.02
+) -> float:
+    """`cosine` from `begin` to `end`, after a linear rise; 0 before and after, where that side rests.
+
+    Args:
+        begin, end: shares of the training steps, 0 ≤ begin < end ≤ 1.
+        warm_up: the share of them that the rise takes.
+        least: of the rate at the end.
+
+    Raises:
+        ValueError: they do not rise.
+    """
+    if not 0 <= begin < end <= 1 or not 0 < warm_up < 1:
+        raise ValueError(
+            "shares must rise, 0 <= begin < end <= 1, and warm_up be one of them, got "
+            f"{begin}, {end}, {warm_up}"
+        )
+    if not begin <= progress < end and not progress == end == 1:
+        return 0.0
+    done = (progress - begin) / (end - begin)
+    return min(1.0, 0.01 + done / warm_up) * (least + (1 - least) * cosine(done))

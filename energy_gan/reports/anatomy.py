@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from energy_gan.data.images import viewable
 from energy_gan.metrics.alignment import block_divergence
 from energy_gan.metrics.anatomy import Anatomy, failed
 from energy_gan.model import Model, evaluating
@@ -24,13 +25,14 @@ from energy_gan.reports.section import Section
 from energy_gan.samplers.base import normal_like
 
 IN_PLANE, ELSEWHERE = 2_500, 64  # chains from each start
+SHOWN = 16  # images of a kind
 SNAPSHOTS = 4  # of each chain in the plane, so that 20,000 samples tell 0.01 nats
 
 
 class Convergence(Section):
     """The diagnostics of training, and long chains from held-out points and from noise after it."""
 
-    needs = "energy chains"
+    needs = "energy chains points"
     numbers = ANATOMY
     anatomy: Anatomy | None = None
 
@@ -39,8 +41,9 @@ class Convergence(Section):
     ) -> dict[str, float]:
         if not full:
             return {}
-        chains, trace = model.learned.walked
+        chains, trace, self.places = model.learned.walked
         self.anatomy, self.along, self.steps = Anatomy.of(trace.cpu()), {}, self.settings.chain_steps
+        self.walks = {}
         in_plane = self.data.shape == (2,)
         rng, n = torch.Generator().manual_seed(self.seed), IN_PLANE if in_plane else ELSEWHERE
         data = as_trained(self.data.held_out, self.data, model, rng)
@@ -56,7 +59,7 @@ class Convergence(Section):
                     energies.append(step.state.energy.cpu())
                     if k % max(1, self.steps // 10) == 0 and k > self.steps * (1 - SNAPSHOTS / 10):
                         ends.append(step.state.x)
-                self.along[start] = torch.stack(energies, 1)
+                self.along[start], self.walks[start] = torch.stack(energies, 1), (x, step.state.x)
                 numbers[f"long_chains_{start}"] = float(energies[-1].mean() - self.level.mean()) / spread
             if in_plane:
                 numbers["long_chains_kl"] = self._divergence(energy, data, torch.cat(ends))
@@ -86,3 +89,23 @@ class Convergence(Section):
         if fails:
             return f"non-convergent: {', '.join(fails)}"
         return f"convergent: {self.steps} steps of its own chains, from data and from noise, keep its law"
+
+
+class ImageConvergence(Convergence):
+    """The same of images, and where the chains are."""
+
+    needs = "energy chains images"
+
+    def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
+        if self.anatomy is None:
+            return {}
+        rows = {"chains of training": self.places}
+        for start, (begin, end) in self.walks.items():
+            rows |= {f"from {start}": begin, f"after {self.steps:,} steps from {start}": end}
+        shift, scale = model.method.shift, model.method.scale
+        pictures = {
+            name: viewable(u[:SHOWN] * scale + shift).clamp(0, 1).cpu().numpy()
+            for name, u in rows.items()
+            if len(u)
+        }
+        return super().figures(model, sets) | {"long_chains": drawing.images(pictures)}

@@ -107,8 +107,8 @@ def acceptance(model: Model, n: int, seed: int) -> dict[str, float]:
     numbers |= {f"train/{name}": value for name, value in told.items()}
     if model.offers >= {"energy", "generator"}:
         with evaluating(method.learned.energy) as energy:
-            samples = model.sample(n, seed).to(method.shift.device)
-            u = (samples - method.shift) / method.scale
+            samples = model.sample(n, seed)
+            u = model.units.networks(samples)
             step_size = tune(MALA(), energy, u, rng)
             rate = float(Chains(MALA(), TRIED, step_size).run(energy, u, rng).acceptance.mean())
             numbers |= {"val/refine_acceptance": rate, "val/refine_step_size": step_size}

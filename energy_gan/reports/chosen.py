@@ -7,34 +7,41 @@ from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.model import Model
 from energy_gan.reports import images
-from energy_gan.reports.anatomy import Convergence
+from energy_gan.reports.anatomy import Convergence, ImageConvergence
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
+from energy_gan.reports.grids import Grids
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.latent_likelihood import LatentLikelihood
 from energy_gan.reports.latents import LatentLaw
+from energy_gan.reports.levels import Levels, OwnSamples
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
+from energy_gan.reports.text import TextLatents, TextSamples
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
-    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Drift, Likelihood),
-    *(Convergence, Classes, LatentLaw, LatentLikelihood),
+    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
+    *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
+    *(TextSamples, TextLatents),
 )
 
 
 def facts(model: Model, data: DataModule, inception: bool | None = None) -> frozenset[str]:
     """What sections and numbers may need, in words, whether or not the data have been read.
 
-        points, images            what the data are
+        points, images, text      what the data are
         plane, space              points of two numbers; of fewer or more
+        table                     points whose density is not known
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
         base                      its energy has one
+        grids                     its generator goes from coarse to fine
+        levels                    its energy is one of all noise levels
         tilted                    its generator's prior is an energy
         likelihood                p(x | z) of its generator is a density
         free                      its inference also finds latents that the prior never has
@@ -47,14 +54,20 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         inception: whether its weights are there; looked for if None.
     """
     has = data.has | model.offers | {data.kind}
+    if "points" in has and data.density is None:
+        has |= {"table"}
     if "points" in has:
         has |= {"plane" if data.shape == (2,) else "space"}
     if "energy" in has and stated(model.learned.energy, "base") is not None:
         has |= {"base"}
+    if "energy" in has and stated(model.learned.energy, "levels") is not None:
+        has |= {"levels"}
     if "generator" in has and model.learned.generator.prior.tilted:
         has |= {"tilted"}
     if "generator" in has and model.learned.generator.noise is not None:
         has |= {"likelihood"}
+    if "generator" in has and model.learned.generator.levels:
+        has |= {"grids"}
     if "inference" in has and model.learned.inference.free() is not None:
         has |= {"free"}
     if model.data_noise:

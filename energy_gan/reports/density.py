@@ -34,10 +34,6 @@ class Assessment(Section):
         for refine in (0, SETTLE):
             x = model.sample(N_ASSESSED, self.seed + 1, refine) if samples is not None else None
             law.append(None if x is None else standardise(x))
-        log_scale = float(model.method.scale.log().sum())
-        weighted = model.weighted_samples(4 * N_ASSESSED, self.seed)
-        if weighted is not None:  # the density of u is that of x times the scale
-            weighted = (standardise(weighted[0]), weighted[1] - log_scale)
         device = model.method.shift.device
         with evaluating(model.learned.energy) as energy:
             numbers, self.reasons = assess(
@@ -45,12 +41,12 @@ class Assessment(Section):
                 standardise(self.data.points),
                 standardise(self.data.held_out),
                 *law,
-                weighted,
-                found.get("log_normalizer"),
+                model.weighted_samples(4 * N_ASSESSED, self.seed),
+                0.0 if stated(model.learned.energy, "normalised") else found.get("log_normalizer"),
                 self.seed,
             )
-        if "held_out_log_likelihood" in numbers:  # likewise
-            numbers["held_out_log_likelihood"] -= log_scale
+        if "held_out_log_likelihood" in numbers:  # that of x
+            numbers["held_out_log_likelihood"] -= self.data.log_volume(self.data.held_out)
         return {name: value for name, value in numbers.items() if name not in found}
 
     def verdict(self, numbers: Mapping[str, float]) -> str:

@@ -20,15 +20,20 @@ from energy_gan.metrics.digit_modes import DigitModes, StackedFeatures
 from energy_gan.metrics.features import FeatureNetwork, checksum
 from energy_gan.metrics.images import HELD_OUT, ImageEvaluation, nearest_neighbours, yardsticks
 from energy_gan.metrics.inception import inception_or_none
+from energy_gan.metrics.two_samples import MOST, image_aucs
+from energy_gan.metrics.verdict import PAIRS
 from energy_gan.model import Model
+from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import DURING, IMAGE_ENERGIES, IMAGES, NUMBERS, UNTILTED
 from energy_gan.reports.section import Section
+from energy_gan.samplers.base import normal_like
 from energy_gan.system.files import write_text
 
 SHOWN = 64
 RANKED = 2_000  # images whose energies are compared for the pictures
+NOISE = 0.2  # of images with none in training, where a classifier tells them apart
 REFINED = 10  # moves of samples where the energy is one of images with noise
 
 
@@ -126,7 +131,7 @@ class ImageSamples(Section):
     ) -> dict[str, float]:
         if not full:
             return self.of(model, samples) | self._modes_during(model)
-        numbers = self.evaluation.of(samples)
+        numbers = self.evaluation.of(samples) | self._told(model, samples)
         prior = model.learned.generator.prior
         if prior.tilted:
             latent = prior.base.sample(len(samples), random_generator(self.seed))
@@ -141,6 +146,20 @@ class ImageSamples(Section):
 
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
         return self.quick.of(samples)
+
+    def _told(self, model: Model, samples: Tensor) -> dict[str, float]:
+        """A classifier's AUC for samples and data, and for what is held out and what was trained on."""
+        rng, n = torch.Generator().manual_seed(self.seed), min(MOST, len(samples), len(self.data.held_out))
+        laws = {
+            "data": self.data.held_out[:n],
+            "generator": samples[:n],
+            "training": evenly(self.data.points, n),
+        }
+        noise = model.data_noise or NOISE
+        laws = {name: self.data.standardise(x) for name, x in laws.items()}
+        laws = {name: x + noise * normal_like(x, rng) for name, x in laws.items()}
+        found = image_aucs(laws, (("data", "generator"), ("data", "training")), self.seed)
+        return {name.replace("data_training", "control"): value for name, value in found.items()}
 
     def _modes_during(self, model: Model) -> dict[str, float]:
         if not self.modes:
@@ -165,9 +184,10 @@ class ImageSamples(Section):
         return json.loads(path.read_text())
 
     def verdict(self, numbers: Mapping[str, float]) -> str:
-        """Samples beside those of what needs no training, by the first of the features."""
+        """Samples beside those of what needs no training, by the first of the features, and AUCs."""
         named = [f"frechet_{network.name}" for network in self.evaluation.features]
-        return of_samples(numbers, self.yardsticks(), named[0]) if named else ""
+        said = [of_samples(numbers, self.yardsticks(), named[0])] if named else []
+        return "; ".join([*said, told_apart(numbers)])
 
     def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
         generated = sets["generator"] if "generator" in sets else model.sample(RANKED, self.seed)
@@ -193,6 +213,13 @@ def of_samples(numbers: Mapping[str, float], yardsticks: Mapping[str, Mapping[st
         worse = f"worse than the baselines, those of a {' and a '.join(better)}"
         return f"the generator's samples are {worse} {said}"
     return f"the generator's samples are better than the baselines {said}"
+
+
+def told_apart(numbers: Mapping[str, float]) -> str:
+    """The sentence on a classifier's AUCs."""
+    names = {"auc_control": "held-out | training images"} | {name: pair for pair, name in PAIRS.items()}
+    shown = [f"{pair} {numbers[name]:.3f}" for name, pair in names.items() if name in numbers]
+    return f"a classifier's AUC, all with noise, 0.5 of one law: {', '.join(shown)}"
 
 
 def other_images(shape: tuple[int, ...], n: int) -> dict[str, Float[Tensor, "n C H W"]]:

@@ -44,6 +44,7 @@ class Number(NamedTuple):
 
 
 REFINED = "refined_"
+LADDER = "ladder_"  # of the energy's own samples, by the walk down its levels
 UNTILTED = "untilted_"  # of the same generator's samples under N(0, I) instead of a prior that is an energy
 
 
@@ -62,6 +63,7 @@ def refined(numbers: Iterable[Number], needs: str) -> tuple[Number, ...]:
 
 
 KL, TV = "agreement: KL to the energy", "agreement: total variation"
+PERPLEXITY = "samples: perplexity of sentences"
 COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
 FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
 TOLD = "classes: AUROC of the energy"
@@ -69,6 +71,10 @@ STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
 LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
+
+BY_GRID = "training: energy gaps by grid"
+GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
+STARTED = "samples: correlation with the first pixel"
 
 LOG_Z = Number(
     "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
@@ -104,7 +110,12 @@ OF_SAMPLES = (
     Number("modes_covered", "modes covered", "high", FOUND, needs="density generator"),
     ENERGY_GAP,
 )
-POINTS = (*OF_ENERGY, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"))
+RIVALS = (  # of tables, whose density is not known
+    Number("mixture_log_likelihood", "the same of a mixture", None, None, True, "nats", "energy table"),
+    Number("kernel_log_likelihood", "… of a kernel estimate", None, None, True, "nats", "energy table"),
+    Number("gaussian_log_likelihood", "… of a Gaussian", None, None, True, "nats", "energy table"),
+)
+POINTS = (*OF_ENERGY, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
 ASSESSMENT = (
     *(n._replace(at_end=True, needs="energy") for n in (LOG_Z, LIKELIHOOD)),
     Number("likelihood_gain", "gain over a Gaussian", "high", None, True, "nats", "energy"),
@@ -113,7 +124,7 @@ ASSESSMENT = (
     Number("auc_data_generator", "AUC data | generator", "low", None, True, "", "energy generator"),
     Number("auc_data_energy", "AUC data | energy", "low", None, True, "", "energy generator"),
     Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "energy generator"),
-    Number("auc_control", "AUC of two halves of data", None, None, True, "", "energy generator"),
+    Number("auc_control", "AUC of one law, control", None, None, True, "", "energy generator"),
     Number("auc_standard_error", "error of these", None, None, True, "", "energy generator"),
     Number("missing_share", "data without samples", "low", None, True, "", "energy generator"),
     Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "energy weights"),
@@ -153,10 +164,16 @@ OF_MODES = (
     Number("modes_kl_train", "KL to the data's modes", "low", None, True, "nats", "modes"),
     Number("modes_confident", "modes for sure", "high", None, True, "", "modes"),
 )
+OF_LAWS = (  # of images, all with noise
+    Number("auc_data_generator", "AUC data | generator", "low", None, True),
+    Number("auc_control", "AUC of one law, control", None, None, True),
+    Number("auc_standard_error", "error of these", None, None, True),
+)
 DURING = "_during"  # of fewer samples, and so not to be compared with those of the end
 IMAGES = (
     *OF_IMAGES,
     *OF_MODES,
+    *OF_LAWS,
     *(n._replace(name=n.name + DURING, title=f"{n.title}, during", at_end=False) for n in OF_MODES),
     *refined(OF_IMAGES, "energy noise"),
     *(
@@ -195,6 +212,24 @@ RECONSTRUCTION = (  # mean squared errors of pixels
     Number("reconstruction_free", "reconstruction, free", "low", at_end=True, needs="free"),
     Number("reconstruction_mean_image", "the same of the mean image", None, at_end=True),
 )
+OF_SENTENCES = (
+    Number("forward_perplexity", "perplexity of samples", "low", PERPLEXITY),
+    Number("reverse_perplexity", "perplexity by samples", "low", at_end=True),
+    Number("unique_share", "samples that are unique", "high", at_end=True),
+)
+OF_TEXT = (  # of held-out sentences
+    Number("nll_per_word", "−log p(x) of a word", "low", None, True, "nats"),
+    Number("word_accuracy", "words reconstructed", "high", None, True),
+    Number("posterior_kl", "KL(encoder‖N(0, I))", None, None, True, "nats"),
+)
+OF_GRIDS = (  # of a generator that goes from coarse to fine
+    Number("gap_finest", "gap on the finest grid", None, GAPS, unit="sd"),
+    Number("gap_coarser", "greatest gap on coarser ones", None, GAPS, unit="sd"),
+    Number("grid_consistency", "grids apart", "low", "samples: neighbouring grids apart"),
+    Number("start_correlation", "correlation with the first pixel", "high", STARTED),
+    Number("energy_slope", "slope at the data", "low", SLOPES),
+    Number("energy_slope_highest", "highest slope", "low", SLOPES),
+)
 CHAINS = (DRIFT, DRIFT_NATS, DRIFT_200, DRIFT_200_NATS)
 ANATOMY = (  # of chains that an energy learns from
     Number("anatomy_gap", "gap of the phases", None, None, True, "nats", "energy chains"),
@@ -214,6 +249,25 @@ OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood_base", "likelihood of the base", "high", None, True, "nats", "base"),
     DRIFT_200,
     DRIFT_200_NATS,
+)
+LEVELS = (  # of images with noise, of an energy over its levels
+    Number("log_likelihood_learned", "likelihood, its own log Z", "high", None, True, "nats"),
+    Number("log_likelihood_flow", "likelihood by the flow", "high", None, True, "nats"),
+    Number("log_likelihood_bound", "likelihood of its walk", "high", None, True, "nats"),
+    Number("strength", "strength of the density", None, None, True),
+    Number("drift_1000", "drift in 1,000 moves", "low", None, True, "sd"),
+    Number("drift_1000_nats", "drift in 1,000 moves", "low", None, True, "nats"),
+    Number("drift_1000_samples", "the same of samples", "low", None, True, "sd", "generator"),
+    Number("drift_1000_samples_nats", "the same of samples", "low", None, True, "nats", "generator"),
+)
+OWN_SAMPLES = (
+    *(
+        n._replace(name=LADDER + n.name, title=f"{n.title}, of the energy", panel=None, at_end=True)
+        for n in OF_IMAGES
+    ),
+    Number("auc_data_energy", "AUC data | energy", "low", None, True),
+    Number("auc_generator_energy", "AUC generator | energy", "low", None, True, "", "generator"),
+    Number("auc_standard_error", "error of these", None, None, True),
 )
 CLASSES = (  # of held-out points with labels
     Number("accuracy", "accuracy", "high", "classes: accuracy"),
@@ -251,6 +305,9 @@ TRACKED = (
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
     Number("train/step_bound", "bound that chose the step size", "low", BOUND),
     Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
+    Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
+    Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
+    Number("train/fine_gap", "energy gap of the fine grid", None, BY_GRID),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
 )
@@ -262,10 +319,15 @@ for _n in (
     *IMAGES,
     *INTERPOLATION,
     *RECONSTRUCTION,
+    *OF_SENTENCES,
+    *OF_TEXT,
     *IMAGE_ENERGIES,
+    *OF_GRIDS,
     *CHAINS,
     *ANATOMY,
     *OF_LIKELIHOOD,
+    *LEVELS,
+    *OWN_SAMPLES,
     *OF_LATENTS,
     *OF_LATENT_LIKELIHOOD,
     *CLASSES,

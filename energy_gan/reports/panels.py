@@ -31,10 +31,11 @@ PANELS = (
     Panel("pictures", "samples", ("samples", "marginals"), "pictures"),
     Panel("pictures", "energy map", ("energy_map",), "pictures"),
     Panel("pictures", "latents", ("latent_energies", "latent_map"), "pictures"),
+    Panel("pictures", "grids", ("grids",), "pictures"),
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
     Panel("pictures", "reconstruction", ("reconstruction",), "pictures"),
     Panel("pictures", "classes", ("classes",), "pictures"),
-    Panel("pictures", "anatomy of learning by chains", ("anatomy",), "pictures"),
+    Panel("pictures", "anatomy of learning by chains", ("anatomy", "long_chains"), "pictures"),
     Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),
 )
 

@@ -1,7 +1,8 @@
 """Points: how far data, energy and generator agree, and the pictures of it."""
 
+import math
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,11 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from energy_gan.data.base import DataModule
-from energy_gan.metrics.points import PointEvaluation
+from energy_gan.metrics.points import Energy, PointEvaluation
 from energy_gan.metrics.yardsticks import KernelEstimate
 from energy_gan.model import Model
 from energy_gan.reports import drawing
-from energy_gan.reports.numbers import POINTS
+from energy_gan.reports.numbers import LIKELIHOOD, POINTS
 from energy_gan.reports.section import Section
 
 MAP_CELLS, KERNEL_MAP_CELLS = 200, 120
@@ -31,26 +32,49 @@ class Points(Section):
     def prepare(self, data: DataModule) -> None:
         self.data = data
         n_samples = self.settings.n_samples
-        self.evaluation = PointEvaluation(data.points, data.held_out, data.density, n_samples, self.seed)
+        sets, log_volume = (data.points, data.held_out), 0.0
+        if data.density is None:
+            sets, log_volume = map(data.standardise, sets), data.log_volume(data.held_out)
+        self.evaluation = PointEvaluation(*sets, data.density, n_samples, self.seed, log_volume=log_volume)
         if self.evaluation.in_plane:
             self.evaluation.grid  # noqa: B018, made once, now rather than in the middle of a run
 
     def measure(
         self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
     ) -> dict[str, float]:
-        refined = partial(model.sample, seed=self.seed, refine=REFINE)
-        return self._compared(model, samples, refined if full else None)
+        def refined(n: int) -> Tensor:
+            return self._seen(model.sample(n, self.seed, REFINE))
+
+        numbers = self._compared(model, samples, refined if full else None)
+        return numbers | (self._rivals() if full and "energy" in model.offers else {})
+
+    def _rivals(self) -> dict[str, float]:
+        """The held-out log-likelihoods of the yardsticks, where no density is known to measure against."""
+        if self.data.density is not None:
+            return {}
+        rows = self.yardsticks()
+        mixture = next(name for name in rows if name.startswith("mixture"))
+        named = {"mixture": mixture, "kernel": "kde", "gaussian": "gaussian"}
+        return {f"{key}_log_likelihood": rows[row][LIKELIHOOD.name] for key, row in named.items()}
 
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
         return self._compared(model, samples)
 
     def _compared(self, model: Model, samples: Tensor | None, refined=None) -> dict[str, float]:
-        energy = model.energy if "energy" in model.offers else None
+        energy = self._energy(model) if "energy" in model.offers else None
         if samples is None:
             return self.evaluation(energy, None)
+        samples = self._seen(samples)
         return self.evaluation(
             energy, lambda n: samples[:n], len(samples), refined=refined if energy else None
         )
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """Points as they are compared: standardised, but beside a density in its units."""
+        return self.data.standardise(x) if self.data.density is None else x
+
+    def _energy(self, model: Model) -> Energy:
+        return model.energy_of_networks if self.data.density is None else model.energy
 
     def yardsticks(self) -> dict[str, dict[str, float]]:
         return self.evaluation.yardsticks()
@@ -61,14 +85,13 @@ class Points(Section):
         sets = {"data": self.data.held_out}
         if model.has_generator:
             sets["generator"] = model.sample(SHOWN, self.seed)
-        std, mean = torch.std_mean(self.data.points, dim=0)
         noise = torch.randn(SHOWN, *self.data.shape, generator=torch.Generator().manual_seed(self.seed))
-        return sets | {"noise, a Gaussian twice as wide as the data": mean + 2 * std * noise}
+        return sets | {"noise, a Gaussian twice as wide as the data": model.units.own(2 * noise)}
 
     def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
         data, generated = self.data.points.numpy(), sets.get("generator")
         shown = None if generated is None else generated.numpy()
-        if not self.evaluation.in_plane:
+        if not self.evaluation.in_plane or (self.data.schema and self.data.schema.discrete):
             return {"marginals": drawing.marginals(data, shown, model.columns)}
         box = self._box()
         maps = drawing.energy_map(self._maps(model, box, generated), box)
@@ -88,7 +111,11 @@ class Points(Section):
         """The three laws; where a density is unknown, as for samples, a kernel estimate stands in."""
         maps = {"data": self._data_map}
         if "energy" in model.offers:
-            log_p = -model.energy(self._raster(box, MAP_CELLS)) - self.evaluation.log_normalizer(model.energy)
+            x = self._raster(box, MAP_CELLS)
+            inside = torch.from_numpy(model.schema.allows(x.numpy()))  # of its columns' bounds
+            log_p = x.new_full((len(x),), -math.inf)
+            log_p[inside] = -model.energy(x[inside]).double()
+            log_p -= self.evaluation.log_normalizer(self._energy(model))
             maps["energy: −E(x) − log Z"] = log_p.view(MAP_CELLS, MAP_CELLS).numpy()
         if generated is not None:
             maps["generator (kernel estimate)"] = self._kernel_map(generated)
@@ -110,6 +137,8 @@ class Points(Section):
         """Points row by row, the lowest row first."""
         left, right, bottom, top = box
         y, x = torch.meshgrid(
-            torch.linspace(bottom, top, cells), torch.linspace(left, right, cells), indexing="ij"
+            torch.linspace(bottom, top, cells, dtype=torch.float64),
+            torch.linspace(left, right, cells, dtype=torch.float64),
+            indexing="ij",
         )
         return torch.stack([x, y], dim=-1).reshape(-1, 2)

@@ -80,6 +80,10 @@ class Section(ABC):
         """The pictures by name; `sets` are those of all sections."""
         return {}
 
+    def texts(self, model: Model) -> dict[str, str]:
+        """What is to be read, by name, in Markdown."""
+        return {}
+
     def yardsticks(self) -> dict[str, dict[str, float]]:
         """The same numbers of what the model is to be compared with."""
         return {}

@@ -6,19 +6,14 @@ from typing import Any
 
 from energy_gan.reports.numbers import REFINED
 from energy_gan.reports.tables import read_metrics, table
+from energy_gan.system.commands import command
 
-NEXT = """\
-folder   {run}
-next     make compare RUNS='{run} …'"""
-NEXT_ENERGY = "\n         make energy RUN={run} INPUT={input} OUT=energies.csv"
-FILES = {
-    "points": {"input": "points.csv", "out": "samples.csv"},
-    "images": {"input": "folder", "out": "samples.png"},
+FILES = {  # to give, to get
+    "points": ("points.csv", "samples.csv"),
+    "images": ("folder", "samples.png"),
+    "text": ("sentences.txt", "samples.txt"),
 }
-PICTURES = "pictures {run}/figures/*.png\n"
-NEXT_SAMPLE = "\n         make sample RUN={run} N=1000 OUT={out}"
-
-SHORT = "none: measured in short, of {n:,} samples; for all numbers and pictures make evaluate RUN={run}"
+SHORT = "none: measured in short, of {n:,} samples; for all numbers and pictures {evaluate}"
 NO_ENERGY = "none: this run offers no energy of points"
 NOT_INTEGRABLE = (
     "Not integrable by construction (no quadratic term, or unbounded features): log Z and all that rests "
@@ -41,14 +36,25 @@ def summary(run: Path) -> str:
     if "energy" in report["offers"] and not report["integrable"]:
         head += "\n" + NOT_INTEGRABLE
     short, verdict = report["verdict"] is None, report["verdict"] or NO_ENERGY
-    said = f"verdict  {SHORT.format(n=report['n_samples'], run=run) if short else verdict}"
+    if short:
+        verdict = SHORT.format(n=report["n_samples"], evaluate=command("evaluate", RUN=str(run)))
+    said = f"verdict  {verdict}"
     if report["no_log_normalizer"]:
         said += f"\nno estimate of log Z: {'; '.join(report['no_log_normalizer'])}"
-    after = PICTURES if (run / "figures").is_dir() else ""
-    after += NEXT + (NEXT_ENERGY if "energy" in report["offers"] else "")
-    after += NEXT_SAMPLE if "generator" in report["offers"] else ""
-    after = after.format(run=run, **FILES[report["kind"]])
+    pictures = f"pictures {run}/figures/*.png\n" if (run / "figures").is_dir() else ""
+    after = f"{pictures}folder   {run}\nnext     " + "\n         ".join(next_commands(run, report))
     return f"\n{head}\n\n{table(laws)}\n\n{said}\n\n{after}"
+
+
+def next_commands(run: Path, report: Mapping[str, Any]) -> list[str]:
+    """What to type next, as far as the run offers it."""
+    given, made = FILES[report["kind"]]
+    found = [command("compare", RUNS=f"{run} …")]
+    if "energy" in report["offers"]:
+        found.append(command("energy", RUN=str(run), INPUT=given, OUT="energies.csv"))
+    if "generator" in report["offers"]:
+        found.append(command("sample", RUN=str(run), N="1000", OUT=made))
+    return found
 
 
 def _refined(metrics: dict[str, float]) -> dict[str, float]:

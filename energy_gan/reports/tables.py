@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from energy_gan.errors import InputError
 from energy_gan.reports.numbers import NUMBERS, REFINED
+from energy_gan.system.commands import command
 
 WIDTH = 100  # of a terminal
 HEADS = (24, 18, 14, 12, 10)  # how wide the name of a law may be: the first with which all of them fit
@@ -92,11 +93,12 @@ def read_metrics(run: Path) -> dict:
     path = run / "metrics.json"
     if not path.is_file():
         raise InputError(
-            f"RUN={run} has no metrics.json: give a finished run's folder, or `make evaluate` it first"
+            f"RUN={run} has no metrics.json: give a finished run's folder, or first "
+            f"`{command('evaluate', RUN=str(run))}`"
         )
     try:
         return json.loads(path.read_text())
     except ValueError as error:
         raise InputError(
-            f"{path} is damaged ({error}): make it anew with `make evaluate RUN={run}`"
+            f"{path} is damaged ({error}): make it anew with `{command('evaluate', RUN=str(run))}`"
         ) from error

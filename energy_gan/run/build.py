@@ -21,17 +21,17 @@ from pydantic import ConfigDict, InstanceOf, PydanticUserError, TypeAdapter, Val
 
 from energy_gan.errors import InputError
 from energy_gan.run.buildable import check_root, locate, named, shown
-from energy_gan.run.compose import PLURAL, Config
 from energy_gan.run.folder import WRITTEN
-from energy_gan.run.plain import check_plain, inside
+from energy_gan.run.plain import PLURAL, Config, check_plain, inside
 
 if TYPE_CHECKING:
     from energy_gan.data.base import DataModule
+    from energy_gan.methods.base import Method
 
 # the only leaves that no constructor takes
 TYPES = {
     "seed": Annotated[int, Ge(0)],
-    "kind": Literal["points", "small_images", "images"],
+    "kind": Literal["points", "small_images", "images", "text"],
     "threads": Annotated[int, Ge(1)] | None,
     "compile": bool,
     "channels_last": bool,
@@ -217,6 +217,14 @@ def build_data(node: Config, trust: Sequence[str] = ()) -> "DataModule":
     """
     check({"data": node}, trust)
     return build(node, "data")
+
+
+def make_optimizers(method: "Method") -> None:
+    """InputError where one refuses its settings; else that would be said in the midst of a training."""
+    try:
+        method.configure_optimizers()
+    except REFUSALS as error:
+        raise InputError(f"method: {refusal(error)}") from error
 
 
 def refusal(cause: BaseException) -> str:

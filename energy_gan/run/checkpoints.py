@@ -13,35 +13,18 @@ from energy_gan.data.base import DataModule
 from energy_gan.errors import InputError
 from energy_gan.model import Model
 from energy_gan.run.build import build, build_data, check, refusal
-from energy_gan.run.compose import read_config
 from energy_gan.run.contents import OlderLayoutError, check_contents, check_fits
+from energy_gan.run.folder import checkpoints
+from energy_gan.system.commands import command
 
 
-def checkpoints(run: Path) -> list[Path]:
-    """Those of a run's folder, the last one first, read or not.
-
-    Raises:
-        InputError: it is no run's folder, or nothing was saved in it.
-    """
-    if not run.exists():
-        raise InputError(f"RUN={run} does not exist: give a run's folder, runs/<method>/<data>/<time>")
-    if not (run / "config.yaml").is_file():
-        raise InputError(
-            f"RUN={run} is no run's folder (it has no config.yaml): runs/<method>/<data>/<time> is one"
-        )
-    found = sorted((run / "checkpoints").glob("step_*.ckpt"), reverse=True)
-    if not found:
-        raise InputError(f"RUN={run} has no checkpoint yet: nothing was saved before it ended, train it anew")
-    return found
-
-
-def way_on(folder: Path | None, arguments: str = "") -> str:
-    """How to go on from what is saved in a folder of checkpoints, if anything is."""
+def way_on(folder: Path | None, settings: str = "") -> str:
+    """How to go on from what is saved in a folder of checkpoints, if anything is; with other settings."""
     there = sorted(folder.glob("step_*.ckpt")) if folder else []
     if not there:
         return "no checkpoint was saved before"
     step = int(there[-1].stem.removeprefix("step_"))
-    return f"step {step} is kept: go on with `make resume RUN={folder.parent}{arguments}`"
+    return f"step {step} is kept: go on with `{command('resume', RUN=str(folder.parent), ARGS=settings)}`"
 
 
 def newest(run: Path) -> tuple[Path, dict[str, Any]]:
@@ -127,4 +110,6 @@ def folder_of(path: Path) -> Path:
 
 def data_of(path: Path, trust: Sequence[str] = ()) -> DataModule:
     """The data that the run of a folder or of a checkpoint was trained on, not read yet."""
+    from energy_gan.run.compose import read_config  # with Hydra
+
     return build_data(read_config(folder_of(path))["data"], trust)

@@ -22,17 +22,18 @@ from yaml import YAMLError
 
 from energy_gan.errors import InputError
 from energy_gan.run.folder import check_links, check_places, check_whole
-from energy_gan.run.plain import check_plain, parse_yaml, read_yaml
+from energy_gan.run.plain import PLURAL, Config, check_plain, parse_yaml, read_yaml
+from energy_gan.system import commands
+from energy_gan.system.commands import command
 
 HERE = Path(__file__).parent.parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
-PLURAL = ("callbacks", "logger")  # groups of several things
 KINDS = {  # of data, each with the recipes that are made for it, the narrowest first
     "points": ("points",),
     "small_images": ("small_images", "images"),
     "images": ("images",),
+    "text": ("text",),
 }
-Config = dict[str, Any]
 
 
 def options(group: str) -> dict[str, str]:
@@ -61,6 +62,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     OmegaConf.register_new_resolver(
         "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
     )
+    OmegaConf.register_new_resolver("coarser", _coarser, replace=True)
     overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
         # the recipe names the method: `aligned` is another one of images than of points
@@ -105,11 +107,12 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
     found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
     if not found and kinds != ("points",) and method in options("method"):
+        what = kinds[-1]
         able = sorted(
-            f.parent.name for f in CONF.glob("experiment/*/images.yaml") if f.parent.name != "default"
+            f.parent.name for f in CONF.glob(f"experiment/*/{what}.yaml") if f.parent.name != "default"
         )
         raise InputError(
-            f"method={method} is not made for images, as data={data} has: give {' or '.join(able)}"
+            f"method={method} is not made for {what}, as data={data} has: give {' or '.join(able)}"
         )
     return found
 
@@ -117,6 +120,11 @@ def _recipe(overrides: Sequence[str]) -> str | None:
 def _doubling(least: int, shape: Sequence[int]) -> list[int]:
     """Widths of layers that each halve an image, down to 4 to 7 pixels: least, 2 least, 4 least, …"""
     return [least * 2**i for i in range(max(1, int(min(shape[1:])).bit_length() - 3))]
+
+
+def _coarser(factor: int, shape: Sequence[int]) -> list[int]:
+    """The shape of images with so many times fewer pixels a side."""
+    return [shape[0], *(max(1, side // factor) for side in shape[1:])]
 
 
 def _twentieth(most: int, steps: Any) -> int:
@@ -148,11 +156,15 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
             return f"{group}={value} is no name: choose one of {names}{parts}"
     if match := re.search(r"Could not override '(.+)'", text):
         near = _nearest(match[1], overrides)
-        return f"{match[1]} is not a key of the config{near}: see `make config` for all"
+        return f"{match[1]} is not a key of the config{near}: see `{_config()}` for all"
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
         return f"{error.full_key} has no value: give {error.full_key}=VALUE"
     what = " ".join(text.split("See https")[0].split())
     return f"cannot read the overrides: {what}; write them as key=value"
+
+
+def _config() -> str:
+    return command("config") if commands.caller == commands.MAKE else command("train", "--config")
 
 
 def _nearest(key: str, overrides: Sequence[str]) -> str:
@@ -230,28 +242,3 @@ def _replace(node: Any, old: Any, new: str) -> None:
             node[key] = new + value[len(old) :]
         else:
             _replace(value, old, new)
-
-
-def split_trust(overrides: list[str]) -> tuple[list[str], list[str]]:
-    """The overrides, and the packages that `trust=[a,b]` names: it is no key of a config or a file."""
-    named = ",".join(o.partition("=")[2].strip("[]") for o in overrides if o.startswith("trust="))
-    rest = [o for o in overrides if not o.startswith("trust=")]
-    return rest, [name.strip() for name in named.split(",") if name.strip()]
-
-
-def only_trust(overrides: list[str]) -> list[str]:
-    """The packages that `trust=[a,b]` names, where nothing else can be given."""
-    rest, trust = split_trust(overrides)
-    if rest:
-        raise InputError(f"{rest[0]!r} cannot be given here: only trust=[my_package] can, all else is --NAME")
-    return trust
-
-
-def split_resume(overrides: list[str]) -> tuple[list[str], bool]:
-    """The overrides, and whether `resume=auto` is among them: no key of a config either."""
-    named = [o for o in overrides if o.startswith("resume=")]
-    if other := [o for o in named if o != "resume=auto"]:
-        raise InputError(
-            f"{other[0]} is unknown: give resume=auto, or `make resume RUN=…` for a run that is there"
-        )
-    return [o for o in overrides if o not in named], bool(named)

@@ -5,17 +5,20 @@ A checkpoint may be a stranger's, and Lightning takes for granted that it is one
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning import Trainer
 from torch import Tensor
 
+from energy_gan.data.schema import Schema
 from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 from energy_gan.run.build import TYPES, check_type
 from energy_gan.run.folder import check_layout
 from energy_gan.run.plain import check_plain
+
+if TYPE_CHECKING:
+    from lightning import Trainer
 
 ENTRIES = {
     "pytorch-lightning_version": str,
@@ -71,6 +74,9 @@ def _check_entries(held: dict[str, Any]) -> None:
     columns = config.get("columns")
     check_plain({**config, "columns": list(columns) if isinstance(columns, tuple) else columns})
     check_type(columns, list[str] | tuple[str, ...] | None, "columns")
+    check_type(config.get("vocabulary"), str | None, "vocabulary")
+    if config.get("schema") is not None:
+        Schema.from_config(config["schema"])
     for name in TYPES.keys() & config.keys():
         check_type(config[name], TYPES[name], name)
     for name in WEIGHTS:
@@ -92,7 +98,7 @@ def _check_weights(weights: Any, name: str) -> None:
 
 
 def check_fits(
-    method: Method, checkpoint: dict[str, Any], path: Path, trainer: Trainer | None = None
+    method: Method, checkpoint: dict[str, Any], path: Path, trainer: "Trainer | None" = None
 ) -> None:
     """Refuse weights of other networks, and for a trainer also what it could not go on from.
 

@@ -24,6 +24,32 @@ WRITTEN = {
 SHARED = {"cache": "*_train_*.json", "features": "statistics_*.npz"}
 
 
+def checkpoints(run: Path) -> list[Path]:
+    """Those of a run's folder, the last one first, read or not.
+
+    Raises:
+        InputError: it is no run's folder, or nothing was saved in it.
+    """
+    if not run.exists():
+        raise InputError(f"RUN={run} does not exist: give a run's folder, runs/<method>/<data>/<time>")
+    if not (run / "config.yaml").is_file():
+        raise InputError(
+            f"RUN={run} is no run's folder (it has no config.yaml): runs/<method>/<data>/<time> is one"
+        )
+    found = sorted((run / "checkpoints").glob("step_*.ckpt"), reverse=True)
+    if not found:
+        raise InputError(f"RUN={run} has no checkpoint yet: nothing was saved before it ended, train it anew")
+    return found
+
+
+def check_run(path: Path) -> None:
+    """InputError unless there is a run's folder with a checkpoint in it, or a file that may be one."""
+    if path.suffix != ".ckpt":
+        checkpoints(path)
+    elif not path.is_file():
+        raise InputError(f"{path} does not exist: give a run's folder or a .ckpt file of one")
+
+
 def check_whole(config: Any, path: Path) -> None:
     """InputError unless it is a run's config of today's layout."""
     if not isinstance(config, dict) or not isinstance(config.get("method"), dict):

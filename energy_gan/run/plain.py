@@ -10,6 +10,8 @@ import yaml
 
 from energy_gan.errors import InputError
 
+Config = dict[str, Any]
+PLURAL = ("callbacks", "logger")  # its groups of several things
 SIZE = 2**18  # bytes of a YAML file
 DEPTH = 40  # of containers in containers
 VALUES = 50_000

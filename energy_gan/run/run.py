@@ -4,12 +4,11 @@ import logging
 import os
 import secrets
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -17,16 +16,19 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from energy_gan.data.base import DataModule
+from energy_gan.data.schema import as_table
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Method
 from energy_gan.model import Model
-from energy_gan.run.build import REFUSALS, build, check, refusal
+from energy_gan.run.build import REFUSALS, build, check, make_optimizers, refusal
 from energy_gan.run.checkpoints import newest, way_on
-from energy_gan.run.compose import Config, compose
+from energy_gan.run.compose import compose
 from energy_gan.run.contents import check_fits
 from energy_gan.run.distributed import lost
+from energy_gan.run.plain import Config
+from energy_gan.system.commands import command
 from energy_gan.system.files import held, write_text
 
 PRECISIONS = ("32-true", "bf16-mixed", "32", "bf16")  # the last two are Lightning's short names
@@ -69,7 +71,8 @@ class Run:
     def _make_method(self) -> None:
         torch.manual_seed(self.config["seed"])  # the networks' first weights
         self.method = _method(self.config["method"], self.parts)
-        self.method.save_hyperparameters({**self.config, "columns": self.data.columns})
+        make_optimizers(self.method)
+        self.method.save_hyperparameters({**self.config, **self.data.described})
         if "report" in self.callbacks and self.trainer.is_global_zero:
             self.callbacks["report"].prepare(Model(self.method), self.data)
 
@@ -167,8 +170,8 @@ class Run:
         step, last = checkpoint["global_step"], self.trainer.max_steps
         if step >= last:
             raise InputError(
-                f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: "
-                f"to go on, give ARGS='trainer.max_steps={2 * last}'"
+                f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: to go on, "
+                + command("resume", RUN=str(self.folder), ARGS=f"trainer.max_steps={2 * last}")
             )
         if self.trainer.is_global_zero:
             self._write_config()
@@ -221,25 +224,32 @@ def fit(
     *,
     method: str | None = None,
     energy: nn.Module | None = None,
-    generator: Generator | None = None,
+    generator: nn.Module | None = None,
     max_steps: int | None = None,
+    columns: Mapping[str, Any] | str | None = None,
+    missing: str | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
+    verbose: bool = True,
 ) -> Model:
-    """Train a pair on an array of points, shape (N, D); nothing is written unless `run_dir` is given.
+    """Train a pair on a table, N rows of D columns; nothing is written unless `run_dir` is given.
 
     Args:
-        x: a numpy array or a tensor.
+        x: a frame, an array or a tensor, see `as_table`.
         method: a name in conf/method; the best for points, `aligned`, if None.
         energy: your own E, any module from (B, D) to (B,), instead of the method's. It sees
             standardised points.
-        generator: your own, `Generator(network, prior)`, instead of the method's.
+        generator: your own, instead of the method's: a `Generator`, or any module from (B, K) to (B, D),
+            which gets K normal latents and a little noise at its output.
         max_steps: instead of the recipe's.
+        columns: what they hold, as far as it is not to be detected, see `Schema.of`.
+        missing: what becomes of rows that lack a cell: "refuse", "drop" or "impute".
         seed: of the split, the first weights and the training.
         run_dir: keep the run in this new folder: config, checkpoints, numbers and pictures. With parts
             of your own `load` cannot rebuild it: the folder has their weights, the code is yours.
         overrides: any other `key=value` of the config.
+        verbose: show the columns and the progress; false is silent.
 
     Returns:
         The model in evaluation mode, in the units of x.
@@ -247,21 +257,28 @@ def fit(
     Raises:
         InputError: x or a setting cannot be used.
     """
-    x = np.asarray(x, dtype=np.float32)
-    if x.ndim != 2:
-        raise InputError(f"x has shape {x.shape}: give a table of shape (N, D), one row for each point")
+    x = as_table(x, "x")
     given = [f"method={method}"] if method else []
-    given += ["data=points", "data.path=memory", f"data.shape=[{x.shape[1]}]"]
+    given += ["data=points", "data.path=memory", f"data.shape=[{x.num_columns}]"]
     given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
-    if max_steps is not None:
-        given.append(f"trainer.max_steps={max_steps}")
+    given += [f"trainer.max_steps={max_steps}"] if max_steps is not None else []
+    given += [f"data.missing={missing}"] if missing else []
+    given += [] if verbose else ["callbacks.progress.refresh_rate=0"]
     config = compose(given)
     if run_dir is None:
         config = without_folder(config)
     settings = config["data"]
-    data = ArrayPoints(x, held_out=settings["held_out"], batch_size=settings["batch_size"], seed=seed)
+    known = {name: settings[name] for name in ("columns", "missing", "held_out", "batch_size")}
+    data = ArrayPoints(x, **known | ({"columns": columns} if columns else {}), seed=seed)
     parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
+    for name, part in parts.items():
+        if not isinstance(part, nn.Module):
+            raise InputError(f"{name} is of type {type(part).__name__}, expected a module of torch")
+    if generator is not None:
+        parts["generator"] = Generator.of(generator)
     run = Run(config, data=data, **parts)
+    for note in data.notes if verbose else ():
+        print(note)
     if run_dir is not None:
         run.create()
     run.fit()

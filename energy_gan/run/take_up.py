@@ -10,8 +10,10 @@ from pydoc import locate
 from typing import Any
 
 from energy_gan.errors import InputError
-from energy_gan.run.compose import CONF, Config, read_config
+from energy_gan.run.compose import CONF, read_config
 from energy_gan.run.folder import shared_places
+from energy_gan.run.plain import Config
+from energy_gan.system.commands import command
 
 
 def first_process() -> bool:
@@ -38,7 +40,7 @@ def choose_run_dir(config: Config) -> str:
     if first_process() and Path(str(config["run_dir"])).exists():
         raise InputError(
             f"run_dir={config['run_dir']} exists already and nothing is overwritten: name another, "
-            f"or go on with `make resume RUN={config['run_dir']}`"
+            f"or go on with `{command('resume', RUN=str(config['run_dir']))}`"
         )
     return str(config["run_dir"])
 
@@ -74,7 +76,7 @@ def taken_up(config: Config) -> Config | None:
         listed = "; ".join(different[:3]) + (f"; {len(different) - 3} more" if len(different) > 3 else "")
         raise InputError(
             f"run_dir={folder} holds a run of another config ({listed}): give the same command, another "
-            f"run_dir, or change its settings by `make resume RUN={folder} ARGS='key=value'`"
+            f"run_dir, or change its settings by `{command('resume', RUN=str(folder), ARGS='key=value')}`"
         )
     if not any((folder / "checkpoints").glob("step_*.ckpt")):
         return None

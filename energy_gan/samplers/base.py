@@ -51,6 +51,13 @@ def init(energy: Energy, x: Points) -> State:
     return State(here.detach(), energies.detach(), gradient)
 
 
+def gradient(energy: Energy, x: Points) -> Points:
+    """∇E(x), with a graph to x where one is wanted."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return torch.autograd.grad(energy(x).sum(), x, create_graph=True)[0]
+    return init(energy, x).gradient
+
+
 class Kernel(ABC):
     """A move of chains that are independent of each other. A subclass gives `step`.
 
@@ -66,8 +73,8 @@ class Kernel(ABC):
     target_acceptance = 0.7
     accepts_all = False  # then a move is its `drift`, and noise
 
-    def drift(self, x: Points, gradient: Points, step_size: StepSize) -> Points:
-        """A move without its random numbers, of a kernel that accepts all."""
+    def drift(self, x: Points, gradient: Points, step_size: StepSize, noise: Points | None = None) -> Points:
+        """A move with these random numbers for ξ, or with none, of a kernel that accepts all."""
         raise NotImplementedError
 
     @property

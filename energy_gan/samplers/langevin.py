@@ -48,9 +48,12 @@ class Langevin(Kernel):
         """MALA, the same move at temperature 1 with a choice."""
         return MALA()
 
-    def drift(self, x: Points, gradient: Points, step_size: StepSize) -> Points:
-        """x − ε ∇E(x), brought back into the bounds."""
-        x = x - per_chain(step_size, x) * gradient
+    def drift(self, x: Points, gradient: Points, step_size: StepSize, noise: Points | None = None) -> Points:
+        """x − ε ∇E(x) + √(2 ε T) ξ for this ξ, or 0, brought back into the bounds."""
+        ε = per_chain(step_size, x)
+        x = x - ε * gradient
+        if noise is not None:
+            x = x + (2 * ε * self.temperature) ** 0.5 * noise
         return x if self.bounds is None else x.clamp(*self.bounds)
 
     def step(

@@ -16,6 +16,7 @@ from urllib.parse import urlparse
 
 from energy_gan.errors import InputError
 from energy_gan.search.file import Sweep
+from energy_gan.system.commands import command
 
 SERVER = "https://api.wandb.ai"
 ANSWERS = "wandb.apis.public.sweeps"  # the logger that complains of each question without an answer
@@ -28,11 +29,11 @@ def register(sweep: Sweep) -> None:
     import wandb
 
     entity, project = sweep.spec.get("entity"), sweep.spec.get("project", "energy_gan")
-    with reachable(f"make sweep SWEEP={sweep.name} LOCAL=1 searches without it"):
+    with reachable(f"{command('sweep', SWEEP=sweep.name, LOCAL='1')} searches without it"):
         identity = wandb.sweep(sweep.spec, entity=entity, project=project)
         entity = entity or os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
     path = f"{entity}/{project}/{identity}"
-    print(f"join from any machine: make agent SWEEP_ID={path}", flush=True)
+    print(f"join from any machine: {command('agent', SWEEP_ID=path)}", flush=True)
     serve(path)
 
 

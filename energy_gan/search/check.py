@@ -8,7 +8,9 @@ a run of that experiment logs.
 from typing import Any, NamedTuple
 
 from energy_gan.errors import InputError
-from energy_gan.run.compose import Config, compose, split_trust
+from energy_gan.run.compose import compose
+from energy_gan.run.plain import Config
+from energy_gan.run.words import split_trust
 from energy_gan.search.file import SHORT, Sweep, as_overrides, extremes
 
 GROUPS = ("data", "method", "network", "trainer", "callbacks", "logger", "experiment")
@@ -29,7 +31,7 @@ def check_experiment(sweep: Sweep) -> Config:
     Raises:
         InputError: the first that does not.
     """
-    from energy_gan.run.build import build, check
+    from energy_gan.run.build import build, check, make_optimizers
 
     overrides, trust = split_trust(sweep.overrides)
     overrides.append("run_dir=runs/sweep")
@@ -40,8 +42,8 @@ def check_experiment(sweep: Sweep) -> Config:
         try:
             config = compose([*overrides, *as_overrides(settings)])
             check(config, trust)
-            for part in ("data", "method"):
-                build(config[part], part)
+            build(config["data"], "data")
+            make_optimizers(build(config["method"], "method"))
         except InputError as error:
             raise InputError(f"with {' '.join(as_overrides(settings))}: {error}") from error
     return config

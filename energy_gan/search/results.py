@@ -1,12 +1,12 @@
 """What a search has found, as text: the table of its trials, best first, and the best one's command."""
 
-import shlex
 from collections.abc import Sequence
 
 from energy_gan.errors import InputError
 from energy_gan.search.file import SHORT, Sweep, as_overrides, short_names
 from energy_gan.search.trial import Trial, best_first
 from energy_gan.search.trials import Search
+from energy_gan.system.commands import command
 
 
 def report(search: Search) -> None:
@@ -51,6 +51,6 @@ def command_of(sweep: Sweep, values) -> str:
     """`make train …` of one trial, to copy."""
     words = [word for word in sweep.overrides if not word.startswith(f"{SHORT}=")] + as_overrides(values)
     given = {word.partition("=")[0]: word.partition("=")[2] for word in words}
-    names = "".join(f" {key.upper()}={given.pop(key)}" for key in ("data", "method") if key in given)
+    names = {key.upper(): given.pop(key) for key in ("data", "method") if key in given}
     rest = " ".join(f"{key}={value}" for key, value in given.items())
-    return f"make train{names} ARGS={shlex.quote(rest)}"
+    return command("train", rest, **names)

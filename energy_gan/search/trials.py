@@ -29,9 +29,9 @@ import numpy as np
 import yaml
 
 from energy_gan.errors import InputError
-from energy_gan.run.compose import split_trust
 from energy_gan.run.plain import check_plain, read_yaml
 from energy_gan.run.take_up import going_on
+from energy_gan.run.words import split_trust
 from energy_gan.search.file import KNOWN, Sweep, engine, plain
 from energy_gan.search.trial import State, Trial
 from energy_gan.system.files import held, write_text

@@ -11,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from energy_gan.run.compose import compose, split_trust
+from energy_gan.run.compose import compose
+from energy_gan.run.words import split_trust
 from energy_gan.studies.study import Study, Trial
 from energy_gan.studies.trials import read_numbers
 from energy_gan.system.files import write_json

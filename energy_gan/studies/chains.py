@@ -10,10 +10,12 @@ STARTS = {"noise": "FromUniform", "data": "FromData"}
 MEMORIES = {
     "weighted": ("WeightedChains", "chains=2048", "moved=512", "least_ess=0.5"),
     "persistent": ("PersistentChains", "chains=2048", "moved=512"),
+    "accepted": ("Buffer", "size=2048", "n=512", "fresh=0.2", "restarts=accepted"),
     "buffer": ("Buffer", "size=10000", "n=512", "fresh=0.05"),
     "none": ("NoMemory", "n=512"),
 }
-PAIRS = [(s, m) for m in MEMORIES for s in STARTS if (s, m) != ("data", "weighted")]  # of unknown density
+WEIGH_THE_START = ("weighted", "accepted")  # and the data are of unknown density
+PAIRS = [(s, m) for m in MEMORIES for s in STARTS if s == "noise" or m not in WEIGH_THE_START]
 
 
 def _variant(start: str, memory: str) -> list[str]:
@@ -55,9 +57,10 @@ class Chains(TwoDimensions):
 # Energies by their own chains: every start with every memory
 
 Made by `make study STUDY=chains`: the energy of `METHOD=convergent`, 1,000 steps of it, where its 8
-moves of MALA a step begin at uniform noise or at the data, and with four memories: none, a buffer of
-10,000 of which one in twenty begins anew, 2,048 persistent chains, and these with Jarzynski's weights
-(none at the data, whose density nobody knows). Data without a memory is contrastive divergence, noise
+moves of MALA a step begin at uniform noise or at the data, and with five memories: none, a buffer of
+10,000 of which one in twenty begins anew, 2,048 persistent chains, 2,048 of which one in five is offered a
+new place and takes it as a Metropolis move (accepted), and 2,048 with Jarzynski's weights (both not from
+the data, whose density nobody knows). Data without a memory is contrastive divergence, noise
 without one a short run (`METHOD=short_run` is one of Langevin steps, and a generator). KL in nats,
 integrated on a grid; long chains are 1,000 moves from held-out points and from N(0, I), 20,000 samples;
 sd are those of the energy over the data; the tests are those of the verdict, six in all. Seconds are of

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from energy_gan.errors import InputError
-from energy_gan.run.compose import read_config, split_trust
+from energy_gan.run.compose import read_config
+from energy_gan.run.words import split_trust
 from energy_gan.studies.anomalies import AnomalyStudy, Rows
 from energy_gan.studies.held_out_digit_page import DIGITS, head, page
 from energy_gan.studies.study import Trial

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from energy_gan.run.compose import split_trust
+from energy_gan.run.words import split_trust
 from energy_gan.studies.anomalies import AnomalyStudy, Rows
 from energy_gan.studies.study import Trial
 from energy_gan.studies.trials import cell, check_test, markdown, read_numbers

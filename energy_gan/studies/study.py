@@ -12,7 +12,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from tqdm import tqdm
 
 from energy_gan.errors import InputError
-from energy_gan.run.compose import compose, options, split_trust
+from energy_gan.run.compose import compose, options
+from energy_gan.run.words import split_trust
 from energy_gan.studies.trials import check_recipe, run_trial
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from energy_gan.errors import InputError
-from energy_gan.run.compose import compose, read_config, split_trust
+from energy_gan.run.compose import compose, read_config
 from energy_gan.run.take_up import going_on
+from energy_gan.run.words import split_trust
 from energy_gan.system.files import write_json
 
 NO_RECIPE = (  # where files are, what is shown and kept meanwhile: a trial is the same with others

@@ -13,7 +13,8 @@ from energy_gan.data.images import ImageData, Split
 from energy_gan.data.source import ArraySource
 from energy_gan.methods.energy_gan import EnergyGAN
 from energy_gan.run.build import build
-from energy_gan.run.compose import Config, compose
+from energy_gan.run.compose import compose
+from energy_gan.run.plain import Config
 from energy_gan.shapes import Batch
 
 # at 64×64 half the paper's channels and a batch of 16, so that a step takes a CPU about a second

@@ -78,18 +78,20 @@ def test_the_panels_show_what_runs_log(chains_run):
     """Each name is one that some run logs: points with chains, digits with classes, stacked digits, noise."""
     _, points = tensorboard(chains_run)
     logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
-    logged |= {"latent_map", "latent_energies"}
+    logged |= {"grids", "latent_map", "latent_energies", "long_chains"}
     for given in (
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
         ["data=digits", "method=tilted"],
         ["data=digits", "method=jem"],
         ["data=digits", "method=lebm"],
+        ["data=python_topics", "method=lebm"],
+        ["data=digits", "method=multigrid"],
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
     few = ["method.step_choice.n=2", "method.step_choice.points=1"]
-    for given in (["method=lebm"], ["method=triangle"], ["method=sri", *few]):
+    for given in (["method=lebm"], ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
         config = compose(["data=digits", *given])
         logged |= sweep_check.logged_names(config, "train/", here=False).during
     of_chains = ("chains_acceptance", "chains_step_size")  # see test_latents

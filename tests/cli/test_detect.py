@@ -85,8 +85,11 @@ def test_mistakes_at_detect_are_one_line(open_door, tables):
         ([*train, *score, "--rate", "0.004"], "give data.held_out=0.13, "),
         ([*train, "--score", "nothing.csv"], "nothing.csv does not exist"),
         (["--train", "nothing.csv", *score], "nothing.csv does not exist"),
-        ([*train, "--score", "other.csv"], "has the columns a, c, the run was trained on a, b"),
-        ([*train, "--score", "text.csv"], "row 1, column 'b' holds 'tcp', expected a number"),
+        (
+            [*train, "--score", "other.csv"],
+            "other.csv has no column 'b' but a, c: the columns trained on are a, b",
+        ),
+        ([*train, "--score", "text.csv"], "row 1, column 'b' holds 'tcp', expected a finite number"),
         (["--train", "constant.csv", *score], "'b' is 1 in all 450 rows to train on"),
         ([*train, "--score", "images"], "is of rows and images is a folder"),
         ([*train, *score, "--out", "scores.npy"], "unknown ending"),

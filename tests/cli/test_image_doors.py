@@ -145,18 +145,26 @@ def test_paths_lead_from_image_to_image(short_run, image_run, open_door):
     assert output.startswith("2 paths of 4 images")
     assert Image.open("interpolation.png").size == (6 * 26 + 2, 2 * 26 + 2)
     two = ["mine/00000.png", "mine/00001.png"]
-    status, _, errors = open_door("interpolate", short_run, "--input", *two, "--columns", 3)
+    given = ["--input", *two, "--columns", 3, "--out", "two.png"]
+    status, _, errors = open_door("interpolate", short_run, *given)
     assert status == 0, errors
     model = load(short_run)
     x = torch.stack([torch.from_numpy(np.asarray(Image.open(f).convert("L"))[None] / 255) for f in two])
-    paths = model.interpolate_between(x.float(), 3)
-    torch.testing.assert_close(paths[0, [0, -1]], model.reconstruct(x.float()).points, atol=1e-3, rtol=0)
-    shown = np.asarray(Image.open("interpolation.png").convert("L"))[2:26, 28:52] / 255
+    paths = model.interpolate_between(x[:1].float(), x[1:].float(), 3)
+    for end, image in ((0, x[:1]), (-1, x[1:])):
+        torch.testing.assert_close(paths[:, end], model.reconstruct(image.float()).points, atol=1e-3, rtol=0)
+    shown = np.asarray(Image.open("two.png").convert("L"))[2:26, 28:52] / 255
     np.testing.assert_allclose(shown[1::3, 1::3], paths[0, 0, 0].clamp(0, 1), atol=0.01)
     for arguments, message in (
-        ([image_run, "--input", "mine"], "here it needs inference"),
-        ([short_run, "--input", two[0]], "a path of at least 2 steps leads from point to point, got 1"),
-        ([short_run, "--input", two[0], "absent.png"], "absent.png does not exist: give images"),
+        ([image_run, "--input", "mine", "--out", "i.png"], "here it needs inference"),
+        (
+            [short_run, "--input", two[0], "--out", "i.png"],
+            "a path leads from image to image, and --input has 1",
+        ),
+        (
+            [short_run, "--input", two[0], "absent.png", "--out", "i.png"],
+            "absent.png does not exist: give images",
+        ),
     ):
         status, _, errors = open_door("interpolate", *arguments)
         assert status == 2
@@ -178,6 +186,61 @@ def test_what_cannot_be_reconstructed_is_one_line(short_run, image_run, open_doo
     Path("text.png").write_text("no image")
     runs = {"RUN": short_run, "OTHER": image_run}
     status, _, errors = open_door("reconstruct", *(runs.get(a, a) for a in arguments))
+    assert status == 2
+    assert re.search(message, errors), errors
+    assert len(errors.strip().splitlines()) == 1, errors
+
+
+@pytest.fixture(scope="module")
+def grids_run(tmp_path_factory):
+    """Energies on three grids, trained for two steps of short walks, without a report."""
+    from energy_gan.run.compose import compose
+    from energy_gan.run.run import Run
+
+    folder = tmp_path_factory.mktemp("grids") / "run"
+    few = ["trainer.max_steps=2", "callbacks.report=null", "logger={}", "data.batch_size=16"]
+    few += [f"method.grids.{name}.negatives.n_steps=3" for name in ("coarse", "middle", "fine")]
+    run = Run(compose(["data=digits", "method=multigrid", f"run_dir='{folder}'", *few]))
+    run.create()
+    run.fit()
+    return folder
+
+
+def test_hidden_pixels_are_filled_in_beside_yardsticks(grids_run, open_door):
+    status, output, errors = open_door("inpaint", grids_run, "--n", 6, "--mask", "pepper")
+    assert status == 0, errors
+    assert re.search(
+        r"6 images, 38 of 64 pixels filled in; their mean \|error\|: one walk 0\.\d+, the mean of 4 walks "
+        r"0\.\d+, mixture of \d+ PPCA 0\.\d+, mean image 0\.\d+ -> inpainting.png",
+        output,
+    )
+    assert Image.open("inpainting.png").size == (2 * 8 * 26 + 2, 3 * 26 + 2), "two images in a line"
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, :4] = 255
+    Image.fromarray(mask).save("mask.png")
+    assert open_door("inpaint", grids_run, "--n", 3, "--mask", "mask.png", "--out", "f.npy")[0] == 0
+    filled = torch.from_numpy(np.load("f.npy"))
+    held_out = load(grids_run).inpaint(filled, torch.from_numpy(mask == 0))
+    assert torch.equal(held_out[..., 4:], filled[..., 4:])
+
+
+@pytest.mark.parametrize(
+    ("run", "arguments", "message"),
+    [
+        ("grids", ["--mask", "blok"], "MASK=blok is no mask and no file: give block, doodle, pepper"),
+        ("grids", ["--mask", "small.png"], "MASK=small.png is 5×5 and the images 8×8"),
+        ("grids", ["--mask", "text.png"], "MASK=text.png is no picture that can be read"),
+        ("grids", ["--mask", "black.png"], "MASK=black.png hides nothing"),
+        ("grids", ["--input", "empty"], "empty holds no image"),
+        ("short", [], "no generator from coarse to fine to fill in images with: train METHOD=multigrid"),
+    ],
+)
+def test_what_cannot_be_filled_in_is_one_line(grids_run, short_run, open_door, run, arguments, message):
+    Path("text.png").write_text("no image")
+    Path("empty").mkdir()
+    Image.new("L", (5, 5), 255).save("small.png")
+    Image.new("L", (8, 8)).save("black.png")
+    status, _, errors = open_door("inpaint", {"grids": grids_run, "short": short_run}[run], *arguments)
     assert status == 2
     assert re.search(message, errors), errors
     assert len(errors.strip().splitlines()) == 1, errors

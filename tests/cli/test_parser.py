@@ -24,7 +24,10 @@ class Parsed(Exception):  # noqa: N818, no error
 
 @pytest.fixture
 def parsed(monkeypatch):
-    """What a door makes of its arguments; it goes no further."""
+    """What a door makes of its arguments; it goes no further. RUN looks like a run."""
+    Path("RUN/checkpoints").mkdir(parents=True)
+    for name in ("config.yaml", "checkpoints/step_1.ckpt"):
+        Path("RUN", name).touch()
 
     def run(name, *words):
         door, parse, seen = importlib.import_module(f"energy_gan.cli.{name}"), Parser.parse_args, []
@@ -114,10 +117,10 @@ def test_options_that_are_required_or_exclude_each_other_still_do():
     parser = Parser("door")
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--train")
-    group.add_argument("--run")
+    group.add_argument("--known")
     parser.add_argument("overrides", nargs="*")
-    assert parser.parse_args(["--run", "a", "seed=1"]).overrides == ["seed=1"]
+    assert parser.parse_args(["--known", "a", "seed=1"]).overrides == ["seed=1"]
     with pytest.raises(InputError, match="not allowed with"):
-        parser.parse_args(["--run", "a", "--train", "b"])
-    with pytest.raises(InputError, match="one of the arguments --train --run is required"):
+        parser.parse_args(["--known", "a", "--train", "b"])
+    with pytest.raises(InputError, match="one of the arguments --train --known is required"):
         parser.parse_args(["seed=1"])

@@ -9,9 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-import energy_gan.model
+import energy_gan.evaluation
+import energy_gan.sampling
 from energy_gan import load
+from energy_gan.evaluation import Standardised
 from energy_gan.model import Model
+from energy_gan.randomness import random_generator
 from energy_gan.reports.pictures import write_pictures
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
@@ -43,7 +46,7 @@ def pictures():
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(energy_gan.model, "BLOCK", BLOCK)
+    monkeypatch.setattr(energy_gan.sampling, "BLOCK", BLOCK)
 
 
 @pytest.mark.parametrize("refine", [0, 2])
@@ -68,7 +71,7 @@ def test_samples_and_energies_do_not_depend_on_the_batch(given, request, monkeyp
     for network in (model.method.generator.network, model.method.energy):
         hook = network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
         request.addfinalizer(hook.remove)
-    monkeypatch.setattr(energy_gan.model, "BATCH", 48)
+    monkeypatch.setattr(energy_gan.evaluation, "BATCH", 48)
     torch.testing.assert_close(model.sample(200, 3), whole)
     torch.testing.assert_close(model.energy(whole), energies)
     assert seen == 2 * [48, 48, 48, 48, 8]
@@ -76,24 +79,24 @@ def test_samples_and_energies_do_not_depend_on_the_batch(given, request, monkeyp
 
 def test_samples_are_those_of_the_networks_in_the_units_of_the_data(pictures):
     method = pictures.method
-    latent = method.generator.prior.sample(20, energy_gan.model.random_generator(4))
+    latent = method.generator.prior.sample(20, random_generator(4))
     with torch.no_grad():
         expected = method.generator(latent) * method.scale + method.shift
     torch.testing.assert_close(pictures.sample(20, 4), expected)
 
 
 def test_blocks_are_small_where_samples_are_large(pictures, monkeypatch):
-    assert pictures.block == energy_gan.model.BLOCK
-    monkeypatch.setattr(energy_gan.model, "BLOCK_NUMBERS", 1000)
+    assert pictures.block == energy_gan.sampling.BLOCK
+    monkeypatch.setattr(energy_gan.sampling, "BLOCK_NUMBERS", 1000)
     assert pictures.block * pictures.dimension <= 1000 < (pictures.block + 1) * pictures.dimension
 
 
 def test_bytes_are_pixels_and_are_converted_batch_by_batch(pictures, monkeypatch):
     images = torch.randint(0, 256, (100, *pictures.method.shape), dtype=torch.uint8)
-    converted, to_networks = [], Model._standardised
-    monkeypatch.setattr(energy_gan.model, "BATCH", 32)
+    converted, to_networks = [], Standardised.networks
+    monkeypatch.setattr(energy_gan.evaluation, "BATCH", 32)
     monkeypatch.setattr(
-        Model, "_standardised", lambda self, x: converted.append(len(x)) or to_networks(self, x)
+        Standardised, "networks", lambda self, x: converted.append(len(x)) or to_networks(self, x)
     )
     torch.testing.assert_close(pictures.energy(images), pictures.energy(images.float() / 255))
     assert converted == 2 * [32, 32, 32, 4]

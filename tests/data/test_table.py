@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from energy_gan.data.schema import Schema
 from energy_gan.data.table import TablePoints, read_table, table_shape
 from energy_gan.errors import InputError
 
@@ -31,22 +32,21 @@ def write(name, content):
 @pytest.mark.parametrize("name", ["x.npy", "x.csv", "x.parquet"])
 def test_every_format_gives_the_same_rows(name):
     write(name, X if name == "x.npy" else FRAME)
-    values, names = read_table(name)
-    np.testing.assert_allclose(values, X, rtol=1e-6)
+    table = read_table(name)
+    np.testing.assert_allclose(table.to_pandas(), X, rtol=1e-6)
     assert table_shape(name) == [3]
-    assert names == (["x0", "x1", "x2"] if name == "x.npy" else ["a", "b", "c"])
+    assert table.column_names == (["x0", "x1", "x2"] if name == "x.npy" else ["a", "b", "c"])
 
 
 def test_a_csv_of_numbers_alone_has_no_header():
     write("x.csv", "1,2\n3,4\n")
-    values, names = read_table("x.csv")
-    assert values.tolist() == [[1, 2], [3, 4]]
-    assert names == ["x0", "x1"]
+    assert read_table("x.csv").to_pydict() == {"x0": [1, 3], "x1": [2, 4]}
 
 
 def test_whole_numbers_and_truth_values_are_numbers():
     write("x.csv", "a,b\n1,true\n2,false\n")
-    assert read_table("x.csv")[0].tolist() == [[1, 1], [2, 0]]
+    table = read_table("x.csv")
+    assert Schema.of(table).encode(table).tolist() == [[1, 1], [2, 0]]
 
 
 def test_the_split_keeps_every_row_once_and_is_drawn_from_the_seed():
@@ -55,7 +55,7 @@ def test_the_split_keeps_every_row_once_and_is_drawn_from_the_seed():
     data.setup()
     assert len(data.held_out) == 10
     rows = torch.cat([data.points, data.held_out])
-    assert sorted(rows.tolist()) == sorted(torch.from_numpy(X).tolist())
+    assert sorted(rows.tolist()) == sorted(torch.from_numpy(X).double().tolist())
     again = TablePoints("x.npy", [3], held_out=0.2, batch_size=8, seed=1)
     again.setup()
     assert torch.equal(again.held_out, data.held_out)
@@ -81,14 +81,13 @@ def test_batches_are_a_function_of_the_step():
     ("name", "content", "message"),
     [
         ("absent.csv", None, "absent.csv does not exist"),
-        ("x.xlsx", "1,2", "x.xlsx is of an unknown kind, .xlsx: give a .npy, .csv or .parquet file"),
+        ("x.xls", "1,2", "x.xls is of an unknown kind, .xls: give a .npy, .csv, .* or .xlsx file"),
         ("x.csv", "", "x.csv is an empty file"),
         ("x.csv", "a,b,c\n", "x.csv has no rows"),
         ("x.npy", np.empty((0, 3)), "x.npy has no rows"),
         ("x.csv", "a,b,c\n1,2,3\n1,oops,3\n", "row 2, column 'b' holds 'oops', expected a number"),
-        ("x.csv", "a,b,c\n1,2,3\n4,,6\n", "1 of 2 rows hold a value that is missing .*row 2, column 'b'"),
-        ("x.npy", np.array([[1, 2, 3], [4, 5, np.inf]]), "1 of 2 rows .* infinite .*row 2, column 'x2'"),
-        ("x.npy", np.array([[1.0, 2, 1e300]]), "infinite in float32"),
+        ("x.csv", "a,b,c\n1,2,3\n4,,6\n", "1 of 2 rows hold a value that is missing.*row 2, column 'b'"),
+        ("x.npy", np.array([[1, 2, 3], [4, 5, np.inf]]), "row 2, column 'x2' holds inf, expected a finite"),
         ("x.npy", np.zeros(3), r"array of shape \(3,\): reshape it"),
         ("x.npy", np.zeros((2, 2, 2)), "reshape it"),
         ("x.npy", np.array([[1, "a", None]], dtype=object), "x.npy cannot be read"),
@@ -106,7 +105,7 @@ def test_batches_are_a_function_of_the_step():
             "^x.csv cannot be read as .csv ..utf-8' codec can't [^:]+: [^:]+: write",
         ),
         ("x.npy", np.c_[X[:, :2], np.full(50, 4)], "column 'x2' is 4 in all 45 rows .*drop the column"),
-        ("x.npy", X[:1], "x.npy has 1 row: give 2 or more"),
+        ("x.npy", X[:1], "x.npy has 1 row: give 3 or more"),
     ],
 )
 def test_damage_is_named_in_one_line(name, content, message):

@@ -10,22 +10,23 @@ from energy_gan.callbacks.checkpoint import SaveCheckpoints
 from energy_gan.errors import InputError
 from energy_gan.methods.base import OFFERS, Method
 from energy_gan.model import Model
-from energy_gan.nn import Fitted
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
 ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
 ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
-WITH_INFERENCE = {"short_run"}
+ON_GRIDS = {"multigrid", "multigrid_dilated"}
+WITH_INFERENCE = {"short_run", *ON_GRIDS}
 # latents are inferred, no energy of points
 LATENT = {"abp", "lebm", "lebm_short_run", "sri", "triangle", "vae"}
 CLASSES = {"classifier", "jem"}  # an energy of classes, which data with labels teach
-ON_IMAGES = {"critic", "gan", *CLASSES}  # recipes for images only
+ON_IMAGES = {"critic", "gan", *CLASSES, *ON_GRIDS}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
 CONSTANTS = {"energy.experts.bias", "energy.energy.experts.bias", "terms.critic.critic.experts.bias"}
 CONSTANTS |= {"generator.prior.energy.experts.bias"}
+CONSTANTS |= {f"grids.{name}.energy.energy.experts.bias" for name in ("coarse", "middle", "fine")}
 
 
 def config_of(method):
@@ -72,9 +73,7 @@ def test_each_weight_has_one_player(trained):
 
 def test_a_step_runs_without_a_trainer(trained):
     method = method_of(trained.config)
-    for part in method.modules():
-        if isinstance(part, Fitted):
-            part.fit(trained.data.some())
+    method.fit_parts(trained.data.some())
     method.training_step(Batch(trained.data.some()[:64], torch.arange(64) % 10), 0)
     moved = {id(p) for name, p in method.named_parameters() if not p.equal(trained.start[name])}
     parts = [getattr(method.learned, name) for name in Model(method).offers - {"ranking"}]

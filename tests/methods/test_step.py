@@ -221,7 +221,7 @@ def test_adagrad_can_have_its_epsilon_inside_the_root():
 )
 def test_impossible_settings_are_refused_at_construction(settings, message):
     with pytest.raises(ValueError, match=message):
-        small_method(**settings())
+        small_method(**settings()).configure_optimizers()
 
 
 def test_parts_that_do_not_fit_are_refused_at_construction():

@@ -8,6 +8,8 @@ import torch
 from energy_gan.metrics.assessment import assess, decide
 from energy_gan.metrics.detection import two_sample_test
 from energy_gan.metrics.verdict import verdict
+from energy_gan.metrics.yardsticks import MixtureEstimate
+from energy_gan.numerics.quadrature import Grid
 from energy_gan.samplers.annealed_importance import Fall, Normalizer, anneal, bracket, drift
 
 
@@ -247,3 +249,34 @@ def test_there_is_no_verdict_without_samples():
     assert str(verdict(alone)).endswith("held-out points have 0.70 nats more than under a Gaussian")
     assert verdict(alone | {"likelihood_gain": -1.0}).kind == "critic"
     assert verdict(alone | {"drift": 3.0}).kind == "critic"
+
+
+def test_a_mixture_is_chosen_by_validation_and_is_a_density():
+    centres = torch.tensor([[-4.0, 0.0], [4.0, 0.0], [0.0, 4.0], [0.0, -4.0]])
+    points = centres[torch.arange(1_200) % 4] + torch.randn(1_200, 2, generator=rng())
+    fresh = centres[torch.arange(4_000) % 4] + torch.randn(4_000, 2, generator=rng(1))
+    mixture = MixtureEstimate(points)
+    assert mixture.components == 4
+    exact = -torch.cdist(fresh, centres).square() / 2 - math.log(2 * math.pi) - math.log(4)
+    assert float(mixture.log_prob(fresh).mean()) == pytest.approx(float(exact.logsumexp(1).mean()), abs=0.05)
+    assert float(Grid.around(points).log_normalizer(lambda x: -mixture.log_prob(x))) == pytest.approx(
+        0, abs=0.01
+    )
+    torch.testing.assert_close(mixture.sample(4_000, rng()).std(0), points.std(0), rtol=0.1, atol=0)
+
+
+def test_few_points_are_tested_by_crossed_folds():
+    """60 points of each: all of them are tested, and the error is that of so many."""
+    a, b = torch.randn(2, 60, 3, generator=rng(1))
+    same, other = two_sample_test(a, b), two_sample_test(a, b + 3)
+    assert same.standard_error == pytest.approx(1 / math.sqrt(6 * 60), rel=0.15)
+    assert abs(same.auc - 0.5) < 3 * same.standard_error
+    assert other.auc > 0.95
+
+
+def test_the_verdict_says_what_beats_the_energy():
+    found = {"likelihood_gain": 0.7, "held_out_log_likelihood": -5.7, "gaussian_log_likelihood": -6.4}
+    assert "better than a Gaussian by 0.70" in str(verdict(found))
+    found |= {"mixture_log_likelihood": -5.2, "kernel_log_likelihood": -7.8}
+    assert "the energy is worse than a mixture of Gaussians by 0.50" in str(verdict(found))
+    assert "kernel" not in str(verdict(found))

@@ -88,6 +88,7 @@ def test_weighted_chains_keep_up_with_an_energy_that_runs_ahead(generator, start
         lambda: WeightedChains([2], 64, 16),
         lambda: PersistentChains([2], 64, 16),
         lambda: Buffer([2], 64, 16, fresh=0.2, overwrite="first_in_first_out"),
+        lambda: Buffer([2], 64, 16, fresh=0.5, restarts="accepted"),
     ],
 )
 def test_chains_go_on_where_their_buffers_left_them(generator, memory):
@@ -207,6 +208,26 @@ def test_a_buffer_restarts_its_share():
     n, p = 200 * 100, 0.05
     assert restarts[0] == 1000, "it is filled first"
     assert abs(sum(restarts[1:]) - n * p) < 5 * math.sqrt(n * p * (1 - p))
+
+
+def test_accepted_restarts_leave_the_density_as_it_is():
+    """N(0, I) under proposals of N(0, 1.5² I): its variance stays, most places are new. Of "always", 2.25."""
+
+    def renewed(restarts):
+        torch.manual_seed(0)
+        buffer = Buffer([2], 20_000, 20_000, fresh=1.0, restarts=restarts)
+        before = buffer.places.normal_().clone()
+        taken = buffer.take(energy_at(0.0), lambda n: FromNoise(1.5)(n, None, X))
+        new = (taken.state.x != before[taken.chosen]).any(1)
+        return taken.state.x.var().item(), new.float().mean().item()
+
+    variance, new = renewed("accepted")
+    assert variance == pytest.approx(1.0, abs=0.04)
+    assert 0.4 < new < 0.9
+    assert renewed("always")[0] == pytest.approx(2.25, abs=0.09)
+    buffer = Buffer([2], 8, 8, fresh=1.0, restarts="accepted")
+    with pytest.raises(InputError, match="restarts=accepted needs the density of the start's law"):
+        buffer.take(energy_at(0.0), lambda n: FromData()(n, None, X[:1].expand(8, 2)))
 
 
 @pytest.mark.parametrize("overwrite", ["in_place", "first_in_first_out"])

@@ -67,6 +67,13 @@ def test_restarts_do_not_bring_the_weights_either():
 
 
 @pytest.mark.slow
+def test_restarts_that_are_accepted_learn_the_weights():
+    """As Metropolis proposals they leave exp(−E) as it is, and carry chains from mode to mode."""
+    memory = Buffer([2], 2048, 1024, fresh=0.5, restarts="accepted")
+    assert math.isclose(error_of_the_share(FromUniform(2.5), memory), 0.0, abs_tol=0.1)
+
+
+@pytest.mark.slow
 def test_weighted_chains_learn_the_weights():
     memory = WeightedChains([2], 4096, 1024)
     assert math.isclose(error_of_the_share(FromUniform(2.5), memory), 0.0, abs_tol=0.05)

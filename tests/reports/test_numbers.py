@@ -9,6 +9,8 @@ import torch
 from conftest import QUICK
 
 from energy_gan.metrics import assessment, inception, likelihood
+from energy_gan.metrics import levels as level_likelihoods
+from energy_gan.reports import levels
 from energy_gan.reports.numbers import CURVES, NUMBERS, REFINED, number, refined
 from energy_gan.reports.panels import PANELS
 from energy_gan.reports.summary import summary
@@ -32,7 +34,12 @@ RUNS = {
         *DIGITS, "method=short_run", "method.energy.energy.features.hidden=[32,32]",
         "method.negatives.n_steps=3", "method.inference.n_steps=2",
     ],
+    "digits with grids": [
+        *DIGITS, "method=multigrid", "method.inference.n_steps=2",
+        *(f"method.grids.{name}.negatives.n_steps=2" for name in ("coarse", "middle", "fine")),
+    ],
     "digits with noise": [*DIGITS, "method=tilted"],
+    "digits with levels": [*DIGITS, "method=noise_levels"],
     "digits without a generator": [*DIGITS, "method=tilted_energy"],
     "digits with classes": [*DIGITS, "method=jem"],
 }  # fmt: skip
@@ -59,6 +66,9 @@ def measured(request, tmp_path_factory):
         patch.setattr(torch.hub, "get_dir", lambda: str(home / "hub"))
         patch.setattr(likelihood, "N_TEMPERATURES", 5)  # what the numbers are does not matter
         patch.setattr(likelihood, "N_MOVES", 5)
+        patch.setattr(levels, "MOVES", 5)
+        patch.setattr(levels, "STEPS", 3)
+        patch.setattr(level_likelihoods, "STEPS", 3)
         patch.setattr(assessment, "bracket", partial(assessment.bracket, n_temperatures=5))
         config = compose(given)
         run = Run(config)

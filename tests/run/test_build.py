@@ -19,7 +19,8 @@ from energy_gan.studies.agreement import Entropies, Images
 IMAGES = [
     n for n in options("data") if re.search(r"^shape: \[[13], ", (CONF / f"data/{n}.yaml").read_text(), re.M)
 ]
-DATA = [name for name in options("data") if name not in ("points", "kddcup99", *IMAGES)]
+TEXT = [n for n in options("data") if re.search("^kind: text$", (CONF / f"data/{n}.yaml").read_text(), re.M)]
+DATA = [name for name in options("data") if name not in ("points", "kddcup99", *IMAGES, *TEXT)]
 METHODS = list(options("method"))
 
 
@@ -50,6 +51,7 @@ def test_every_method_builds_on_every_data_set(data, method, table):
 )
 def test_every_experiment_composes(file):
     own = file.stem if file.stem in IMAGES else "digits" if "images" in file.stem else None
+    own = "python_topics" if file.stem == "text" else own
     data = [f"data={own}"] if own else []
     config = compose([f"experiment={file.parent.name}/{file.stem}", "run_dir=run", *data])
     check(config)
@@ -97,6 +99,8 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
             ["data=digits", "method=flow"],
             "method=flow is not made for images, .*critic or gan",
         ),
+        (["data=python_topics", "method=meg"], "method=meg is not made for text, .*give abp or lebm or"),
+        (["data=text"], "data.path has no value: give data.path=VALUE"),
         (["data=points"], "data.path has no value: give data.path=VALUE"),
         (["data=points", "data.path=absent.csv"], r"absent.csv does not exist .*give the path"),
         (

@@ -1,0 +1,143 @@
+"""An energy over noise levels: one function of y and σ, normalised along the ladder.
+
+    E(y, σ) = −log p₀(y, σ) + f(y − m, log σ) / (σ c),    c = (σ² + ¼)^−½,    y = x + σ ε
+
+p₀ is a mixture noised exactly, m its mean, f a network of what the mixture has wrong. Where E is right at
+all levels it obeys the heat equation, and at great σ the mixture is right by itself: log Z(σ) is then 0
+throughout. Both derivatives have targets that are known for each pair of x and ε (`dual_score_matching`):
+
+    σ ∂E/∂y ≈ ε,    ∂E/∂log σ ≈ D − ‖ε‖²
+
+in the mean given y. The first is what denoising learns, the second ties the levels' normalisers to each
+other.
+
+As an energy of points it answers at σ₀, with what the network adds made weaker,
+
+    E(y) = −log p₀(y, σ₀) + a f(y − m, log σ₀) / (σ₀ c).
+
+Score matching knows E where data with noise are. Its errors make it a law in which chains find less energy
+than the data have; a is where they find as much. It is learned by maximum likelihood (Eq. 7): dE/da is then
+the same in the mean over data and over chains. It is 1 where E(·, σ₀) is the data's law.
+
+Reference: Learning normalized image densities via dual score matching (Guth, Kadkhodaie & Simoncelli, 2025),
+https://arxiv.org/abs/2506.05310.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from energy_gan.energies.base import Base, Energy
+from energy_gan.energies.noised_mixture import NoisedMixture
+from energy_gan.nn import widened
+from energy_gan.samplers.base import per_chain
+from energy_gan.shapes import Energies, Points, Scalar
+
+Ladder = Callable[[Points, Energies], Energies]  # (y, log σ), row by row
+
+
+class NoiseLevels(Energy):
+    """E(y, σ); called with points alone, the density at σ₀.
+
+    Args:
+        mixture: p₀.
+        network: f, any module from (y, log σ) to (B,).
+        noise: σ₀, positive: pixels that never vary have no density without noise.
+        low, high: the ends of the ladder that is trained, low at most σ₀ and high above it.
+        strength: where a begins, positive.
+    """
+
+    def __init__(
+        self,
+        mixture: NoisedMixture,
+        network: nn.Module,
+        noise: float,
+        low: float,
+        high: float,
+        strength: float = 1.0,
+    ):
+        super().__init__()
+        if not 0 < noise < math.inf:
+            raise ValueError(f"noise must be a positive number, the density's least level, got {noise}")
+        if not 0 < low <= noise < high < math.inf:
+            raise ValueError(
+                f"the ladder must rise, 0 < low <= noise < high, got low {low}, noise {noise}, high {high}"
+            )
+        if not 0 < strength < math.inf:
+            raise ValueError(f"strength must be a positive number, got {strength}")
+        self.mixture, self.network, self.strength = mixture, network, Strength(strength)
+        self.noise, self.low, self.high = noise, low, high
+
+    @property
+    def integrable(self) -> bool:
+        """Where f grows no faster than |y|, the mixture wins far away."""
+        return getattr(self.network, "at_most_linear", False)
+
+    @property
+    def base(self) -> Base:
+        return self.mixture.at(self.noise)
+
+    @property
+    def levels(self) -> "NoiseLevels":
+        return self
+
+    def at(self, y: Points, log_sigma: Energies) -> Energies:
+        """E(yᵢ, σᵢ), each point at a level of its own."""
+        return self.mixture(y, log_sigma) + self.correction(y, log_sigma)
+
+    def correction(self, y: Points, log_sigma: Energies) -> Energies:
+        """f(y, log σ) / (σ c): what the network adds."""
+        sigma = log_sigma.exp()
+        return (
+            widened(self.network(y - self.mixture.mean, log_sigma)) * (sigma.square() + 0.25).sqrt() / sigma
+        )
+
+    def forward(self, x: Points) -> Energies:
+        log_sigma = x.new_full((len(x),), math.log(self.noise))
+        return self.mixture(x, log_sigma) + self.strength(self.correction(x, log_sigma))
+
+
+class Strength(nn.Module):
+    """a times a number, a positive."""
+
+    def __init__(self, start: float):
+        super().__init__()
+        self.log_factor = nn.Parameter(torch.tensor(math.log(start)))
+
+    def forward(self, x: Energies) -> Energies:
+        return self.log_factor.exp() * x
+
+
+def derivatives(
+    ladder: Ladder, y: Points, log_sigma: Energies, create_graph: bool = False
+) -> tuple[Points, Energies]:
+    """∂E/∂y and ∂E/∂log σ."""
+    with torch.enable_grad():
+        y, log_sigma = y.detach().requires_grad_(), log_sigma.detach().requires_grad_()
+        return torch.autograd.grad(ladder(y, log_sigma).sum(), (y, log_sigma), create_graph=create_graph)
+
+
+def dual_score_matching(
+    energy: NoiseLevels, x: Points, log_sigma: Energies, noise: Points, slope_weight: float = 3.0
+) -> dict[str, Scalar]:
+    """E[(σ/σ₀)^0.4 {‖σ ∂E/∂y − ε‖² / D + weight/D² (∂E/∂log σ − (D − ‖ε‖²))²}].
+
+    The mixture has no weights: second derivatives are taken of the network alone.
+
+    Args:
+        x: points without noise.
+        slope_weight: of the second square. At a weight of D it would drown the first.
+    """
+    sigma, dim = log_sigma.exp(), x[0].numel()
+    y = x + per_chain(sigma, x) * noise
+    base, base_slope = derivatives(energy.mixture, y, log_sigma)
+    own, own_slope = derivatives(energy.correction, y, log_sigma, create_graph=True)
+    errors = (per_chain(sigma, y) * (base + own) - noise).flatten(1).square().sum(1)
+    slopes = base_slope + own_slope - (dim - noise.flatten(1).square().sum(1))
+    weight = (sigma / energy.noise) ** 0.4
+    return {
+        "score_matching": (weight * errors).mean() / dim,
+        "slope_matching": slope_weight * (weight * slopes.square()).mean() / dim**2,
+    }
