@@ -109,7 +109,8 @@ class VariationalShortRun(Method):
         found = choose(energy, start, self.inference.moves.n_steps, self.step_choice.grid)
         if math.isfinite(found.step_size):
             self.inference.step_size.fill_(found.step_size)
-            self.reported["train/step_bound"] = found.bound  # logged with the next step that is, and on
+            # logged with the next step that is, and on
+            self.reported |= {"train/step_bound": found.bound, "train/step_size": found.step_size}
 
     def generator_terms(self, x: Points, latent: Latents) -> Terms:
         """−log p(x | z_K) (Eq. 10)."""

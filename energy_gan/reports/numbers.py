@@ -298,6 +298,7 @@ TRACKED = (
     Number("train/chains_step_size", "step size of the chains", None, STEPS),
     Number("train/prior_chains_step_size", "step size of the prior's chains", None, STEPS),
     Number("train/posterior_chains_step_size", "step size of the posterior's chains", None, STEPS),
+    Number("train/step_size", "step size of short runs", None, STEPS),
     Number("val/refine_step_size", "step size of MALA", None, STEPS),
     Number("train/prior_energy_gap", "prior's latents over posterior's", None, LATENTS),
     Number("train/pairs_gap", "generated pairs over the data's", None, LATENTS),
