@@ -41,7 +41,7 @@ def two_sample_test(
     from sklearn.cluster import KMeans  # a second, which a training's start need not wait
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import KFold
+    from sklearn.model_selection import StratifiedKFold
 
     if not (a.isfinite().all() and b.isfinite().all()):
         return TwoSampleTest(1.0, 0.0, 1.0)
@@ -56,7 +56,9 @@ def two_sample_test(
     order, few = rng.permutation(2 * n), n < CROSSED
     splits = [(order[:n], order[n:])]
     if few:
-        splits = [(order[train], order[test]) for train, test in KFold(5).split(order)]
+        splits = [
+            (order[train], order[test]) for train, test in StratifiedKFold(5).split(order, labels[order])
+        ]
     scores = np.full(2 * n, np.nan)
     with threadpool_limits(limits=1):
         for train, test in splits:
@@ -70,7 +72,8 @@ def two_sample_test(
             classifier.fit(features[train], labels[train])
             scores[test] = classifier.predict_proba(features[test])[:, 1]
     tested = ~np.isnan(scores)
-    auc = float(roc_auc_score(labels[tested], scores[tested]))
+    # by fold: trees that have not seen a fold have scores of their own
+    auc = float(np.mean([roc_auc_score(labels[test], scores[test]) for _, test in splits]))
     missing = float((scores[tested & (labels == 0)] < 1 / 11).mean())
     return TwoSampleTest(auc, _standard_error(auc, int(tested.sum()) // 2), missing)
 

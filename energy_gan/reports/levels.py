@@ -44,7 +44,7 @@ class Levels(Section):
         with evaluating(model.learned.energy) as energy:
             x = self.data.standardise(self.data.held_out).to(model.method.shift.device)
             numbers = level_likelihood(energy.at, energy.mixture, x, energy.noise, energy.high, rng)
-            numbers["strength"] = float(energy.strength.log_factor.exp())
+            numbers["strength"] = energy.strength.log_factor.exp().item()
             starts = {"": self.data.held_out[:N_CHAINS]}
             if samples is not None:
                 starts["_samples"] = samples[:N_CHAINS]
