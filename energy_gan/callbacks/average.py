@@ -21,7 +21,7 @@ class AverageWeights(EMAWeightAveraging):
     def __init__(self, decay: float = 0.998):
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be at least 0 and less than 1, got {decay}")
-        super().__init__(decay=decay)
+        super().__init__(decay=decay, use_buffers=False)  # chains and counts have no average
         self._swapped = False
 
     def setup(self, trainer: Trainer, pl_module: Method, stage: str) -> None:

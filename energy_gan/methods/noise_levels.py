@@ -124,6 +124,8 @@ class NoiseLevelGAN(Method):
             self.descend(score, score.terms(seen))
             if moves:
                 self.descend(generator, generator.terms(seen))
+        if self.negatives is not None and self.step == 0:  # a checkpoint then has no chain that is nowhere
+            self.negatives(self.energy, None, noised(batch.x, self.energy.noise))
         for strength in others:
             for _ in strength.moves(self.step):
                 self.descend(strength, strength.terms(batch.x))

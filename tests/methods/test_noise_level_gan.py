@@ -7,6 +7,7 @@ import torch
 from small import ADAGRAD, Blobs, equal, fit, quiet_trainer, small_method, weights
 from torch import nn
 
+from energy_gan.callbacks.average import AverageWeights
 from energy_gan.energies.level_networks import MLPLevels
 from energy_gan.energies.noise_levels import NoiseLevels
 from energy_gan.energies.noised_mixture import NoisedMixture
@@ -137,8 +138,19 @@ def test_a_resumed_run_has_the_same_chains(tmp_path):
     whole, resumed = fresh(), fresh()
     fit(whole, 14, tmp_path)
     fit(resumed, 14, resume=tmp_path / "step_000000007.ckpt")
-    assert whole.negatives.memory.places.isfinite().any()
+    assert whole.negatives.memory.places.isfinite().all()
     assert equal(weights(whole), weights(resumed))
+
+
+def test_chains_have_places_from_the_first_step_on_and_are_not_averaged(tmp_path):
+    chains = ChainNegatives(FromData(), PersistentChains([2], 12, 4), n_steps=2, target=0.7)
+    late = Learns(ADAGRAD, lambda p: between(p, 0.9, 1.0))
+    fit(method(strength_learns=late, negatives=chains), 8, tmp_path, callbacks=[AverageWeights(0.9)])
+    kept = torch.load(tmp_path / "step_000000007.ckpt", weights_only=True)
+    for state in (kept["state_dict"], kept["current_model_state"]):
+        assert state["negatives.memory.places"].isfinite().all()
+    places = [state["negatives.memory.places"] for state in (kept["state_dict"], kept["current_model_state"])]
+    assert torch.equal(*places)
 
 
 def test_a_schedule_rests_before_and_after_and_falls_between():
