@@ -66,7 +66,7 @@ chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/�
 	@$(PY) -m energy_gan.cli.chains $(RUN) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: interpolate
-interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… INPUT=(text: sentences, two a path) OUT=interpolation.png (text: .txt) SEED=0 ARGS='--rows 8 --columns 9'
+interpolate: .venv/.made ## Figure 3, from sample to sample: RUN=runs/… INPUT=(two images, a folder; text: sentences, two a path) OUT=interpolation.png (text: .txt) SEED=0 ARGS='--rows 8 --columns 9'
 	@$(PY) -m energy_gan.cli.interpolate $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: reconstruct

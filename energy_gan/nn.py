@@ -93,13 +93,15 @@ def mlp(
     return nn.Sequential(*layers, *([make_activation(last)] if last else []))
 
 
-def convolution_channels(shape: Sequence[int], channels: Sequence[int], kernel: int) -> list[int]:
-    """The channels of convolutions over images of that shape, [C, H, W]; the kernel must have a middle."""
+def convolution_channels(
+    shape: Sequence[int], channels: Sequence[int], kernel: int, odd: bool = True
+) -> list[int]:
+    """The channels of convolutions over images of that shape, [C, H, W]; an odd kernel has a middle."""
     channels = sizes("channels", channels)
     if len(shape) != 3 or not channels:
         raise ValueError(f"shape must be [C, H, W] and channels not empty, got {list(shape)}, {channels}")
-    if kernel < 3 or kernel % 2 == 0:
-        raise ValueError(f"kernel must be odd and at least 3, got {kernel}")
+    if kernel < 3 or (odd and kernel % 2 == 0):
+        raise ValueError(f"kernel must be {'odd and ' if odd else ''}at least 3, got {kernel}")
     return channels
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 
@@ -78,6 +79,15 @@ def rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
     _share.state = _state()
     _set_state(own)
     return drawn[_share.rank * n : (_share.rank + 1) * n]
+
+
+def gathered(own: Tensor) -> Tensor:
+    """The rows of all processes that take the present step together, in their order; of one, its own."""
+    if _share is None:
+        return own
+    parts = [torch.empty_like(own) for _ in range(_share.processes)]
+    dist.all_gather(parts, own.contiguous())
+    return torch.cat(parts)
 
 
 def normal_rows(like: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ With `--free` the latents may leave the prior: the error is smaller, of latents 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,9 +100,7 @@ def points_of(model: "Model", given: argparse.Namespace) -> tuple["Tensor", list
     """
     import torch
 
-    from energy_gan.data.folder import folder_batches
-    from energy_gan.data.images import read_image
-    from energy_gan.detection import crop_of, new_of, read_new
+    from energy_gan.detection import new_of
     from energy_gan.run.checkpoints import data_of
 
     n, bad = given.n, []
@@ -112,15 +111,38 @@ def points_of(model: "Model", given: argparse.Namespace) -> tuple["Tensor", list
         return (data.pixels(some) if model.kind == "images" else some), bad
     if model.kind != "images":
         return torch.from_numpy(new_of(model, given.run, given.input)[:n]), bad
+    return images_of(model, given.run, [given.input], n or 64)
+
+
+def images_of(model: "Model", run: Path, paths: Sequence[str], n: int) -> tuple["Tensor", list[str]]:
+    """Images as the run's, n at most, and the files of a folder that could not be read.
+
+    Args:
+        paths: files, or one folder.
+
+    Raises:
+        InputError: there are none, or a file that is named is no image.
+    """
+    import torch
+
+    from energy_gan.data.folder import folder_batches
+    from energy_gan.data.images import read_image
+    from energy_gan.detection import crop_of, read_new
+
+    bad: list[str] = []
     shape, crop = model.method.shape, crop_of(model.method.hparams.get("data", {}))
-    path = Path(given.input)
-    if path.is_file():
+    if len(paths) == 1 and not Path(paths[0]).is_file():
+        parts = folder_batches(read_new(run, paths[0], None), shape, crop, bad, n)
+        return torch.cat([part for _, part in parts]), bad
+    images = []
+    for path in paths[:n]:
+        if not Path(path).exists():
+            raise InputError(f"{path} does not exist: give images, or one folder of them")
         try:
-            return torch.from_numpy(read_image(path, shape, crop))[None].float() / 255, bad
+            images.append(torch.from_numpy(read_image(Path(path), shape, crop)))
         except Exception as error:  # Pillow raises whatever the damaged bytes lead to
             raise InputError(f"{path} is no image that can be read ({error}): give another") from error
-    folder = read_new(given.run, given.input, None)
-    return torch.cat([part for _, part in folder_batches(folder, shape, crop, bad, n or 64)]), bad
+    return torch.stack(images).float() / 255, bad
 
 
 if __name__ == "__main__":

@@ -118,6 +118,9 @@ class ArrayPoints(DataModule):
         """The method itself gets numbers that are standardised already."""
         self.schema = fitted(self.schema, self.points.numpy(), self.seed)
         self.units = Units(self.schema)
+        far = (self.units.networks(self.points).u.abs() > FENCE) & self.units.tails
+        self.points = self.points[~far.any(1)]  # an energy bends towards the few that stand out
+        self.batch_size = min(self.batch_size, len(self.points))
         return torch.zeros(self.shape), torch.ones(self.shape)
 
     def standardise(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
@@ -153,7 +156,7 @@ class ArrayPoints(DataModule):
                 lines.append(
                     f"{self.source}: {far.sum()} of {len(far)} cells of column {column.name!r} stand out, "
                     f"the farthest {column.shown(self.x[row, i])} in row {row + 1}: the scale "
-                    "is that of the others, mend these cells if they are wrong"
+                    "is that of the others, and these rows are not trained on"
                 )
         return lines
 

@@ -233,6 +233,17 @@ def excess_and_slope(
     return standard[0] + standard[1] / 2
 
 
+def relative_error(x: Float[Tensor, "N *S"], made: Float[Tensor, "N *S"]) -> Float[np.ndarray, "N"]:
+    """Squared error over ink, the sum of the pixels: what a reconstruction misses of what there is."""
+    error = (x - made).flatten(1).square().sum(1)
+    return (error / x.flatten(1).sum(1).clamp(min=1.0)).numpy()
+
+
+def greater(scores: Sequence[Float[np.ndarray, "N"]], n_normal: int) -> Float[np.ndarray, "N"]:
+    """The greatest of several scores, each in standard deviations of the first n_normal points."""
+    return np.max([(x - x[:n_normal].mean()) / x[:n_normal].std() for x in scores], 0)
+
+
 def _mixture(x: Float[np.ndarray, "N D"], seed: int) -> PPCAMixture:
     components, rank = max(1, min(50, len(x) // 100)), max(1, min(40, x.shape[1] // 2))
     return PPCAMixture.fit(torch.from_numpy(x), components, rank, seed=seed)

@@ -14,6 +14,7 @@ from energy_gan.reports.density import Assessment, Likelihood
 from energy_gan.reports.grids import Grids
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
+from energy_gan.reports.latent_likelihood import LatentLikelihood
 from energy_gan.reports.latents import LatentLaw
 from energy_gan.reports.levels import Levels, OwnSamples
 from energy_gan.reports.numbers import Number
@@ -25,7 +26,7 @@ from energy_gan.reports.text import TextLatents, TextSamples
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
-    *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw),
+    *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
     *(TextSamples, TextLatents),
 )
 
@@ -42,6 +43,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         grids                     its generator goes from coarse to fine
         levels                    its energy is one of all noise levels
         tilted                    its generator's prior is an energy
+        likelihood                p(x | z) of its generator is a density
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
         chains                    its energy learned by chains of its own
@@ -62,6 +64,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"levels"}
     if "generator" in has and model.learned.generator.prior.tilted:
         has |= {"tilted"}
+    if "generator" in has and model.learned.generator.noise is not None:
+        has |= {"likelihood"}
     if "generator" in has and model.learned.generator.levels:
         has |= {"grids"}
     if "inference" in has and model.learned.inference.free() is not None:

@@ -191,8 +191,17 @@ IMAGES = (
 OF_LATENTS = (  # of a prior that is an energy
     Number("prior_log_normalizer", "log Z of the prior", None, None, True, "nats"),
     Number("prior_importance_ess", "effective share for it", "high", None, True),
+    Number("prior_log_normalizer_low", "the same annealed, forward", None, None, True, "nats"),
+    Number("prior_log_normalizer_high", "the same annealed, in reverse", None, None, True, "nats"),
+    Number("prior_cross_entropy", "latents' cross-entropy, prior", "low", None, True, "nats"),
+    Number("mixture_cross_entropy", "the same of a mixture", None, None, True, "nats"),
     Number("prior_energy_excess", "prior's latents over posterior's", None, None, True, "nats"),
     Number("prior_energy_fall", "fall in ten times the chains", "low", None, True, "nats"),
+)
+OF_LATENT_LIKELIHOOD = (  # over all latents
+    Number("latent_log_likelihood", "log-likelihood over latents", "high", None, True, "nats"),
+    Number("latent_log_likelihood_reverse", "the same in reverse", "high", None, True, "nats"),
+    Number("latent_log_likelihood_gap", "gap of both, own points", "low", None, True, "nats"),
 )
 INTERPOLATION = (  # of the images between the ends of paths
     Number("interpolation_confident", "sure between samples", "high", None, True, "", "labels"),
@@ -289,11 +298,13 @@ TRACKED = (
     Number("train/chains_step_size", "step size of the chains", None, STEPS),
     Number("train/prior_chains_step_size", "step size of the prior's chains", None, STEPS),
     Number("train/posterior_chains_step_size", "step size of the posterior's chains", None, STEPS),
+    Number("train/step_size", "step size of short runs", None, STEPS),
     Number("val/refine_step_size", "step size of MALA", None, STEPS),
     Number("train/prior_energy_gap", "prior's latents over posterior's", None, LATENTS),
     Number("train/pairs_gap", "generated pairs over the data's", None, LATENTS),
     Number("train/reconstruction", "−log p(x | z)", None, BOUND),
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
+    Number("train/step_bound", "bound that chose the step size", "low", BOUND),
     Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
     Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
     Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
@@ -319,6 +330,7 @@ for _n in (
     *LEVELS,
     *OWN_SAMPLES,
     *OF_LATENTS,
+    *OF_LATENT_LIKELIHOOD,
     *CLASSES,
     *MOVED,
     *TRACKED,

@@ -58,6 +58,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     )
     OmegaConf.register_new_resolver("twentieth", _twentieth, replace=True)
     OmegaConf.register_new_resolver("doubling", _doubling, replace=True)
+    OmegaConf.register_new_resolver("total", sum, replace=True)
     OmegaConf.register_new_resolver(
         "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
     )

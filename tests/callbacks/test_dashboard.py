@@ -90,8 +90,9 @@ def test_the_panels_show_what_runs_log(chains_run):
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
-    for method in ("lebm", "triangle", "multigrid"):
-        config = compose(["data=digits", f"method={method}"])
+    few = ["method.step_choice.n=2", "method.step_choice.points=1"]
+    for given in (["method=lebm"], ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
+        config = compose(["data=digits", *given])
         logged |= sweep_check.logged_names(config, "train/", here=False).during
     of_chains = ("chains_acceptance", "chains_step_size")  # see test_latents
     logged |= {f"train/{kind}_{name}" for kind in ("prior", "posterior") for name in of_chains}

@@ -137,6 +137,41 @@ def test_images_of_a_folder_and_of_a_file_are_reconstructed(short_run, open_door
     assert pd.read_csv("one.csv").shape == (1, 64)
 
 
+def test_paths_lead_from_image_to_image(short_run, image_run, open_door):
+    """Both ends of a path are what the generator makes of what is inferred of the images beside them."""
+    assert open_door("sample", short_run, "--n", 3, "--out", "mine")[0] == 0
+    status, output, errors = open_door("interpolate", short_run, "--input", "mine", "--columns", 4)
+    assert status == 0, errors
+    assert output.startswith("2 paths of 4 images")
+    assert Image.open("interpolation.png").size == (6 * 26 + 2, 2 * 26 + 2)
+    two = ["mine/00000.png", "mine/00001.png"]
+    given = ["--input", *two, "--columns", 3, "--out", "two.png"]
+    status, _, errors = open_door("interpolate", short_run, *given)
+    assert status == 0, errors
+    model = load(short_run)
+    x = torch.stack([torch.from_numpy(np.asarray(Image.open(f).convert("L"))[None] / 255) for f in two])
+    paths = model.interpolate_between(x[:1].float(), x[1:].float(), 3)
+    for end, image in ((0, x[:1]), (-1, x[1:])):
+        torch.testing.assert_close(paths[:, end], model.reconstruct(image.float()).points, atol=1e-3, rtol=0)
+    shown = np.asarray(Image.open("two.png").convert("L"))[2:26, 28:52] / 255
+    np.testing.assert_allclose(shown[1::3, 1::3], paths[0, 0, 0].clamp(0, 1), atol=0.01)
+    for arguments, message in (
+        ([image_run, "--input", "mine", "--out", "i.png"], "here it needs inference"),
+        (
+            [short_run, "--input", two[0], "--out", "i.png"],
+            "a path leads from image to image, and --input has 1",
+        ),
+        (
+            [short_run, "--input", two[0], "absent.png", "--out", "i.png"],
+            "absent.png does not exist: give images",
+        ),
+    ):
+        status, _, errors = open_door("interpolate", *arguments)
+        assert status == 2
+        assert message in errors
+        assert errors.count("\n") == 1, errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

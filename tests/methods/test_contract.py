@@ -18,7 +18,8 @@ ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy
 ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 ON_GRIDS = {"multigrid", "multigrid_dilated"}
 WITH_INFERENCE = {"short_run", *ON_GRIDS}
-LATENT = {"abp", "lebm", "lebm_short_run", "triangle", "vae"}  # latents are inferred, no energy of points
+# latents are inferred, no energy of points
+LATENT = {"abp", "lebm", "lebm_short_run", "sri", "triangle", "vae"}
 CLASSES = {"classifier", "jem"}  # an energy of classes, which data with labels teach
 ON_IMAGES = {"critic", "gan", *CLASSES, *ON_GRIDS}  # recipes for images only
 STEPS, CUT = 8, 4

@@ -110,6 +110,35 @@ def test_the_lines_of_the_triangle_are_those_of_its_divergence():
         assert torch.cosine_similarity(torch.cat([g.flatten() for g in exact]), ours, 0) > least
 
 
+def test_with_the_true_energy_the_divergence_is_0_and_the_encoder_has_nothing_to_learn():
+    """Q = P and E = −log P(x, z): each line of the encoder cancels, whatever x is; and KL(P ‖ Π) = 0."""
+    method = triangle()
+    method.energy = PairEnergy(MLPStatistics([3], 2, hidden=[4]), normalised=False)
+    method.energy.forward = lambda x, latent: -method.generator.log_joint(x, latent)
+    torch.manual_seed(2)
+    n = 40_000
+    total = sum(method.encoder_terms(model_s_own(method, n), torch.zeros(n, 2)).values())
+    assert float(total) == pytest.approx(0, abs=0.05)
+
+
+def test_the_prior_s_gradient_is_that_of_the_likelihood():
+    """∂ log p(x) / ∂θ = E_prior[∂U] − E_{z | x}[∂U], here of both integrals by a grid over two latents."""
+    torch.manual_seed(0)
+    energy = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0))
+    prior = EnergyPrior(energy, 2, Chains(MALA(), 100, 0.3, target=0.7))
+    generator = Generator(nn.Linear(2, 3), prior, GaussianLikelihood(SIGMA))
+    x, line = torch.tensor([1.0, 0.3, -0.2]), torch.linspace(-6, 6, 161)
+    grid = torch.cartesian_prod(line, line)
+    joint = generator.log_joint(x.expand(len(grid), 3), grid).logsumexp(0)
+    exact = torch.autograd.grad(joint - prior.log_prob(grid).logsumexp(0), energy.parameters())
+    n = 6_000
+    inferred = ShortRunInference(Chains(MALA(), 100, 0.05, target=0.7))(generator, x.expand(n, 3)).latent
+    two_chains = energy(prior.sample(n)).mean() - energy(inferred).mean()
+    found = torch.autograd.grad(two_chains, energy.parameters())
+    for ours, known in zip(found, exact, strict=True):
+        torch.testing.assert_close(ours, known, atol=0.04, rtol=0)
+
+
 def test_layers_of_a_normalised_energy_have_norm_1():
     energy = triangle(normalised=True).energy
     for _ in range(30):

@@ -10,9 +10,11 @@ from energy_gan.metrics.anomaly import (
     detectors,
     excess_and_slope,
     gaussian_energy,
+    greater,
     least_for,
     measure,
     precision_recall_f1,
+    relative_error,
     squared_gradient_norm,
     threshold_at_rate,
 )
@@ -137,3 +139,10 @@ def test_excess_and_slope_count_in_standard_deviations_of_normal_points():
     found = excess_and_slope(excess, slope, 1000)
     np.testing.assert_allclose(found[:1000].std(), np.sqrt(1 + 1 / 4), rtol=0.1)
     np.testing.assert_allclose(found[1000:], [0.5, 1], atol=0.1)
+
+
+def test_an_error_is_relative_to_the_ink_and_the_greater_score_counts():
+    x = torch.tensor([[[[0.5, 0.5], [1.0, 1.0]]], [[[0.0, 0.0], [0.0, 0.5]]]])
+    np.testing.assert_allclose(relative_error(x, torch.zeros_like(x)), [2.5 / 3, 0.25])
+    first, second = np.array([0.0, 2.0, 11.0, 1.0]), np.array([10.0, 30.0, 20.0, 70.0])
+    np.testing.assert_allclose(greater([first, second], 2), [-1, 1, 10, 5])

@@ -1,5 +1,6 @@
 """What a run without an energy of points reports, and the section on the law of its latents."""
 
+import math
 from copy import deepcopy
 
 import numpy as np
@@ -52,6 +53,7 @@ def test_the_law_of_latents_is_measured_and_drawn(lebm, monkeypatch):
     model, data = Model(deepcopy(lebm[0].method)), lebm[1]
     monkeypatch.setattr(latents, "WEIGHED", 20_000)
     monkeypatch.setattr(latents, "CELLS", 40)
+    monkeypatch.setattr(latents, "TEMPERATURES", 60)
     model.learned.generator.prior = EnergyPrior(Slope(), 2, Chains(Langevin(), 5, 0.02))
     section = LatentLaw(SETTINGS)
     section.prepare(data)
@@ -61,6 +63,13 @@ def test_the_law_of_latents_is_measured_and_drawn(lebm, monkeypatch):
     fall = 0.5 * 1.25 * (a**2 - a**20)
     assert numbers["prior_energy_fall"] == pytest.approx(fall, abs=0.15)
     assert 0 < numbers["prior_importance_ess"] < 1
+    for end in ("low", "high"):
+        assert numbers[f"prior_log_normalizer_{end}"] == pytest.approx(0.5 * 1.25, abs=0.1)
+    z = section._latents(model)["inferred of held-out data"]  # of which −log N(b, I) is known
+    exact = float((0.5 * (z - Slope.b).square().sum(1)).mean()) + math.log(2 * math.pi)
+    assert numbers["prior_cross_entropy"] == pytest.approx(exact, abs=0.1)
+    spread = torch.distributions.MultivariateNormal(z.mean(0), z.T.cov())
+    assert numbers["mixture_cross_entropy"] < float(-spread.log_prob(z).mean()) + 0.2
     assert set(section.figures(model, {})) == {"latent_energies", "latent_map"}
     assert section.measure(model, None, False, {}) == {}
 

@@ -10,7 +10,7 @@ from conftest import QUICK
 
 from energy_gan.metrics import assessment, inception, likelihood
 from energy_gan.metrics import levels as level_likelihoods
-from energy_gan.reports import levels
+from energy_gan.reports import chains, levels
 from energy_gan.reports.numbers import CURVES, NUMBERS, REFINED, number, refined
 from energy_gan.reports.panels import PANELS
 from energy_gan.reports.summary import summary
@@ -66,6 +66,8 @@ def measured(request, tmp_path_factory):
         patch.setattr(torch.hub, "get_dir", lambda: str(home / "hub"))
         patch.setattr(likelihood, "N_TEMPERATURES", 5)  # what the numbers are does not matter
         patch.setattr(likelihood, "N_MOVES", 5)
+        patch.setattr(chains, "MOVES", 5)
+        patch.setattr(chains, "DRIFTING", 50)
         patch.setattr(levels, "MOVES", 5)
         patch.setattr(levels, "STEPS", 3)
         patch.setattr(level_likelihoods, "STEPS", 3)

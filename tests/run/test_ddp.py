@@ -139,28 +139,41 @@ def test_two_processes_descend_the_gradient_of_one():
 
 def interrupt_and_resume(rank):
     """4 steps at once, and 2 more from the checkpoint of the second: what each process has in the end."""
-    small = ["data.batch_size=32", "method.negatives.memory.chains=64", "method.negatives.memory.moved=16"]
-    small += ["method.draws.n=32", "data.n_points=500"]
-    config = compose(["data=four_spin", "method=aligned_chains", *small, *TOGETHER, "run_dir=run"])
-    config |= {
-        "logger": {},
-        "callbacks": {"checkpoint": config["callbacks"]["checkpoint"] | {"every_n_steps": 2}},
-    }
-    config["trainer"] |= {"max_steps": 4, "enable_progress_bar": False}
-    states = []
-    for checkpoint in (None, "run/checkpoints/step_000000002.ckpt"):
-        run = Run(config)
-        run.trainer.fit(run.method, run.data, ckpt_path=checkpoint, weights_only=checkpoint and True)
-        states.append(run.method.state_dict())
-    torch.save(states, f"states_{rank}.pt")
+    small = ["data.batch_size=32", "data.n_points=500"]
+    chains = ["method.negatives.memory.chains=64", "method.negatives.memory.moved=16", "method.draws.n=32"]
+    per_point = ["method.inference.chains.n_steps=2", "data.n_points=64"]  # each is seen twice
+    for name, given in (("aligned_chains", chains), ("abp", per_point)):
+        config = compose(
+            ["data=four_spin", f"method={name}", *small, *given, *TOGETHER, f"run_dir=run_{name}"]
+        )
+        config |= {
+            "logger": {},
+            "callbacks": {"checkpoint": config["callbacks"]["checkpoint"] | {"every_n_steps": 2}},
+        }
+        config["trainer"] |= {"max_steps": 4, "enable_progress_bar": False}
+        states = []
+        for checkpoint in (None, f"run_{name}/checkpoints/step_000000002.ckpt"):
+            run = Run(config)
+            run.trainer.fit(run.method, run.data, ckpt_path=checkpoint, weights_only=checkpoint and True)
+            states.append(run.method.state_dict())
+        torch.save(states, f"states_{name}_{rank}.pt")
 
 
-def test_a_resumed_process_goes_on_with_its_own_chains():
+def states_of(name):
+    return (torch.load(f"states_{name}_{rank}.pt", weights_only=True) for rank in range(2))
+
+
+def test_a_resumed_process_goes_on_with_its_own_chains_and_everybody_s_latents():
     assert ended(in_two(interrupt_and_resume)) == [0, 0]
-    first, second = (torch.load(f"states_{rank}.pt", weights_only=True) for rank in range(2))
-    for through, resumed in (first, second):
-        for name, value in through.items():
-            torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, equal_nan=True, msg=name)
+    for name in ("aligned_chains", "abp"):
+        for through, resumed in states_of(name):
+            for key, value in through.items():
+                torch.testing.assert_close(resumed[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    first, second = states_of("abp")
+    latents = first[0]["memory._extra_state"]
+    assert torch.equal(latents, second[0]["memory._extra_state"])
+    assert latents[:, -1].sum() == 64, "all points are known to all"
+    first, second = states_of("aligned_chains")
     chains = first[0]["negatives.memory.places"], second[0]["negatives.memory.places"]
     assert not torch.equal(*(part.nan_to_num() for part in chains))
 
