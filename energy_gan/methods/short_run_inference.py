@@ -25,7 +25,7 @@ from energy_gan.methods.base import Learned, Method
 from energy_gan.methods.fit_together import check_inference
 from energy_gan.methods.players import Player, Terms
 from energy_gan.optim.learns import Learns
-from energy_gan.randomness import normal_rows
+from energy_gan.randomness import gathered, normal_rows, processes
 from energy_gan.shapes import Batch, Latents, Points
 
 
@@ -103,8 +103,9 @@ class VariationalShortRun(Method):
 
     def choose_step_size(self, x: Points) -> None:
         """ε of the least B over some points (Eq. 12); where all of the grid run away, it stays."""
-        x = x[: self.step_choice.points]
-        start = normal_rows(x.new_empty(len(x), self.generator.prior.latent_dim))
+        x = x[: max(1, self.step_choice.points // processes())]
+        start = gathered(normal_rows(x.new_empty(len(x), self.generator.prior.latent_dim)))
+        x = gathered(x)  # all processes choose the same
         energy = posterior_energy(self.generator, x)
         found = choose(energy, start, self.inference.moves.n_steps, self.step_choice.grid)
         if math.isfinite(found.step_size):
