@@ -47,8 +47,19 @@ def test_every_method_builds_on_every_data_set(data, method, table):
     assert not Path("run").exists(), "nothing is written before training starts"
 
 
+LARGE = {"lebm", "lebm_short_run"}  # of published size: seconds to make
+
+
 @pytest.mark.parametrize(
-    "file", sorted(CONF.glob("experiment/*/*.yaml")), ids=lambda f: f"{f.parent.name}/{f.stem}"
+    "file",
+    [
+        pytest.param(
+            file,
+            id=f"{file.parent.name}/{file.stem}",
+            marks=pytest.mark.slow if file.parent.name in LARGE and file.stem in IMAGES else (),
+        )
+        for file in sorted(CONF.glob("experiment/*/*.yaml"))
+    ],
 )
 def test_every_experiment_composes(file):
     own = file.stem if file.stem in IMAGES else "digits" if "images" in file.stem else None
