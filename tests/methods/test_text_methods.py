@@ -101,6 +101,7 @@ def test_the_report_of_text_counts_what_it_says(trained):
     assert {name: bool(text) for name, text in read.items()} == dict.fromkeys(read, True)
 
 
+@pytest.mark.slow
 def test_log_z_of_the_prior_is_that_by_importance_sampling(trained):
     model = Model(trained[2].eval())
     prior = model.learned.generator.prior

@@ -46,7 +46,13 @@ RUNS = {
 GUARDED = {"log_normalizer", "held_out_log_likelihood", "likelihood_gain", "log_likelihood"}  # may not hold
 
 
-@pytest.fixture(scope="module", params=RUNS)
+LONG = ("digits with levels", "digits with grids", "digits with a short run")  # to measure
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in RUNS],
+)
 def measured(request, tmp_path_factory):
     """A run of four steps, measured once on its way: its config and its folder. Inception is not there."""
     home = tmp_path_factory.getbasetemp() / "features"

@@ -47,7 +47,7 @@ def test_every_method_builds_on_every_data_set(data, method, table):
     assert not Path("run").exists(), "nothing is written before training starts"
 
 
-LARGE = {"lebm", "lebm_short_run"}  # of published size: seconds to make
+LARGE = {"images", "celeba", "cifar10"}  # networks of published size, beside recipes of the same parts
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ LARGE = {"lebm", "lebm_short_run"}  # of published size: seconds to make
         pytest.param(
             file,
             id=f"{file.parent.name}/{file.stem}",
-            marks=pytest.mark.slow if file.parent.name in LARGE and file.stem in IMAGES else (),
+            marks=pytest.mark.slow if file.stem in LARGE and file.with_stem("small_images").exists() else (),
         )
         for file in sorted(CONF.glob("experiment/*/*.yaml"))
     ],
