@@ -17,13 +17,13 @@ from energy_gan.system import commands
 CLI = Path(__file__).parent / "cli"
 
 
-def doors() -> dict[str, str]:
-    """What each does, in a line: the first of its module, which is not imported for it."""
-    files = sorted(file for file in CLI.glob("*.py") if not file.stem.startswith("_"))
-    return {file.stem: _about(file) for file in files}
+def doors() -> dict[str, Path]:
+    """Their modules, by name."""
+    return {file.stem: file for file in sorted(CLI.glob("*.py")) if not file.stem.startswith("_")}
 
 
-def _about(file: Path) -> str:
+def about(file: Path) -> str:
+    """What a door does, the first line of its module, which is not imported for it."""
     line = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))).split("\n")[0]
     return re.split(r":? `python -m", line)[0].rstrip(".,:")
 
@@ -33,7 +33,7 @@ def opened() -> None:
     name, there = (sys.argv[1:2] or ["--help"])[0], doors()
     if name in ("-h", "--help"):
         print(f"usage: {commands.caller} COMMAND …, of which COMMAND --help tells what it takes\n")
-        print("\n".join(f"  {name:<12}{about}" for name, about in there.items()))
+        print("\n".join(f"  {name:<12}{about(file)}" for name, file in there.items()))
         return
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1)

@@ -16,6 +16,7 @@ from torch import Tensor
 from energy_gan.data.units import Units
 from energy_gan.errors import InputError
 from energy_gan.evaluation import evaluating, in_batches
+from energy_gan.numerics.weights import ess
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.conditional import conditional, log_normalizer, resampled
 from energy_gan.sampling import Sampling
@@ -132,11 +133,9 @@ class Conditioning(Sampling):
         if weighted is not None:
             u, log_w = weighted
             log_w = log_w - in_batches(energy, u.to(self.method.shift.device)).cpu()
-            w = log_w.double().softmax(0)
-            if 1 / w.square().sum() > LEAST_SHARE * len(w):
-                return u[resampled(log_w, rng)[torch.randperm(len(w), generator=rng)[:n]]].to(
-                    self.method.shift.device
-                )
+            if ess(log_w.double()) > LEAST_SHARE * len(log_w):
+                kept = resampled(log_w, rng)[torch.randperm(len(log_w), generator=rng)[:n]]
+                return u[kept].to(self.method.shift.device)
         with evaluating(self.learned.generator) as generator:
             u = in_batches(lambda z: generator.draw(z, rng).samples, self._latents(n, rng))
         return self._refined(u, SETTLE, None, rng)[0]

@@ -17,7 +17,7 @@ from energy_gan.data.base import DataModule
 from energy_gan.data.folder import folder_batches, require_images
 from energy_gan.data.images import ImageData
 from energy_gan.data.schema import Schema
-from energy_gan.data.table import read_rows, table_shape
+from energy_gan.data.table_files import read_rows, table_shape
 from energy_gan.data.text import read_lines
 from energy_gan.errors import InputError
 from energy_gan.model import Array, Model

@@ -83,11 +83,7 @@ class Standardised:
 
 
 class OfTable:
-    """The maps of a table's columns, in float64.
-
-    Args:
-        seed: of the noise of points that are no continuous numbers.
-    """
+    """The maps of a table's columns, in float64."""
 
     dtype = torch.float64
 

@@ -1,6 +1,5 @@
 """One column of a table: Arrow's cells as numbers and back, and what kind of column they make."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
+from energy_gan.data.arrow import (
+    SECONDS,
+    TICKS,
+    floats,
+    is_number,
+    own_type,
+    plain,
+    reads_as_number,
+    since_1970,
+)
 from energy_gan.errors import InputError
 
 Kind = Literal["continuous", "integer", "categorical", "date"]
@@ -18,7 +27,6 @@ SETTINGS = ("kind", "low", "high", "levels")
 LEVELS = 100  # that a column of text may have,
 FEW = 20  # that one of whole numbers may have and count as categorical,
 EACH = 10  # rows that each of these then has on average
-SECONDS = {"D": 86_400, "h": 3_600, "m": 60, "s": 1}
 SKEWED = 0.3  # (q95 + q05 − 2 q50) / (q95 − q05) from which the logarithm of a positive column is looked at
 
 
@@ -140,8 +148,7 @@ class Column:
             return levels.take(pa.array(places, mask=missing))
         if self.kind == "date":
             days = pa.types.is_date(own)
-            unit = "D" if days else own.unit
-            per_second = {"D": 1 / 86_400, "s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+            per_second = 1 / SECONDS["D"] if days else TICKS[own.unit]
             whole = np.rint(np.where(missing, 0, v) * SECONDS[self.unit] * per_second).astype(np.int64)
             stamps = pa.array(whole, mask=missing)
             return stamps.cast(pa.int32()).cast(pa.date32()).cast(own) if days else stamps.cast(own)
@@ -215,9 +222,7 @@ def column_of(name: str, cells: pa.ChunkedArray, given: Mapping[str, Any], sourc
     low, high = (None if given.get(end) is None else float(given[end]) for end in ("low", "high"))
     if low is None and high is None and given.get("kind") != "continuous":
         low, high = bounds_of(v, kind == "integer")
-    if kind == "integer" and pa.types.is_floating(
-        cells.type
-    ):  # as pandas has whole numbers beside missing ones
+    if kind == "integer" and pa.types.is_floating(cells.type):  # pandas has them so beside missing ones
         own = "int64"
     column = Column(name, kind, own, low=low, high=high, whole=kind == "integer")
     column.encoded(cells, source)  # refuses what is beyond the bounds
@@ -272,65 +277,6 @@ def _no_number(name: str, cells: pa.ChunkedArray, source: str, expected: str = "
         f"{source}: row {row + 1}, column {name!r} holds {values[row]!r}, expected {expected}: "
         "drop the column or turn it into numbers"
     )
-
-
-# ---- Arrow
-
-
-def plain(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values instead of a dictionary's places; one type of text."""
-    kind = cells.type
-    if pa.types.is_dictionary(kind):
-        return plain(cells.cast(kind.value_type))
-    return cells.cast(pa.string()) if pa.types.is_large_string(kind) or kind == pa.string_view() else cells
-
-
-def is_number(kind: pa.DataType) -> bool:
-    types = pa.types
-    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
-    return any(test(kind) for test in tests)
-
-
-def floats(cells: pa.ChunkedArray | pa.Array) -> Float[np.ndarray, "N"]:
-    """float64, NaN where a cell is missing."""
-    if pa.types.is_boolean(cells.type):
-        cells = cells.cast(pa.int8())
-    return np.array(cells.cast(pa.float64(), safe=False).to_pandas(), dtype=float)
-
-
-def since_1970(cells: pa.ChunkedArray) -> Float[np.ndarray, "N"]:
-    """Seconds."""
-    if pa.types.is_date(cells.type):
-        return floats(cells.cast(pa.date32()).cast(pa.int32())) * SECONDS["D"]
-    if pa.types.is_timestamp(cells.type) or pa.types.is_duration(cells.type):
-        return (
-            floats(cells.cast(pa.int64())) / {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[cells.type.unit]
-        )
-    raise InputError(f"cells of type {cells.type} are no dates: give dates, or numbers")
-
-
-def own_type(name: str) -> pa.DataType:
-    """Arrow's type of a name as `str` gives it.
-
-    Raises:
-        InputError: there is none that a column can have.
-    """
-    if match := re.fullmatch(r"(timestamp|duration)\[(s|ms|us|ns)(?:, tz=([\w/+:-]+))?\]", name):
-        return pa.duration(match[2]) if match[1] == "duration" else pa.timestamp(match[2], match[3])
-    if re.fullmatch(r"decimal\d+\(.*\)|null", name):
-        return pa.float64()
-    try:
-        return pa.type_for_alias(name.partition("[")[0] if name.startswith("date") else name)
-    except ValueError as error:
-        raise InputError(f"{name} is no type of a column") from error
-
-
-def reads_as_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def declared(

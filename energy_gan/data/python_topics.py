@@ -11,9 +11,7 @@ from energy_gan.vocabulary import words_of
 
 BREAK = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z“\"'(*])")
 LEAST = 3  # words of a sentence
-PROSE = re.compile(
-    r"^ {0,3}(\* |\d+\. )?[A-Z].*[.!?:;]$", re.DOTALL
-)  # a paragraph that is no code or heading
+PROSE = re.compile(r"^ {0,3}(\* |\d+\. )?[A-Z].*[.!?:;]$", re.DOTALL)  # a paragraph, no code or heading
 
 
 class PythonTopics(TextData):

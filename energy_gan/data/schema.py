@@ -12,6 +12,7 @@ the number of its units; NaN where a cell is missing. `decode` gives back what t
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 from pydantic import TypeAdapter, ValidationError
 
-from energy_gan.data.columns import Column, column_of, declared, own_type
+from energy_gan.data.arrow import own_type
+from energy_gan.data.columns import Column, column_of, declared
+from energy_gan.data.frames import is_frame
 from energy_gan.errors import InputError
 
 SHOWN = 12  # columns in a line
@@ -66,7 +69,7 @@ class Schema:
         Raises:
             InputError: a column is missing, unknown or of another kind, or a cell holds what it cannot.
         """
-        if not hasattr(table, "__arrow_c_stream__") and not isinstance(table, Mapping):
+        if not is_frame(table) and not isinstance(table, Mapping):
             rows = as_rows(table, source)
             if rows.dtype.kind in "biuf" and rows.shape[1] == len(self.columns):  # numbers as they are here
                 self.check(rows := rows.astype(float), source)
@@ -118,7 +121,7 @@ class Schema:
             InputError: they are no columns.
         """
         try:
-            columns = TypeAdapter(list[Column]).validate_python(config)
+            columns = _columns().validate_python(config)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -146,6 +149,12 @@ class Schema:
             raise InputError(f"{source} has a column {unknown[0]!r}, leave it out: {said}")
 
 
+@cache
+def _columns() -> TypeAdapter:
+    """It is made once: a model asks for its columns again and again."""
+    return TypeAdapter(list[Column])
+
+
 def as_table(table: Any, source: str = "the table", names: Sequence[str] | None = None) -> pa.Table:
     """A frame of pandas, polars or Arrow, a mapping of columns, or an array or tensor of rows, as Arrow's.
 
@@ -158,7 +167,7 @@ def as_table(table: Any, source: str = "the table", names: Sequence[str] | None 
     if hasattr(table, "iloc"):  # pandas, whose index is no column
         _check_distinct([str(name) for name in table.columns], source)
         return _arrow(lambda: pa.Table.from_pandas(table, preserve_index=False), source)
-    if hasattr(table, "__arrow_c_stream__") or isinstance(table, Mapping):
+    if is_frame(table) or isinstance(table, Mapping):
         found = _arrow(lambda: pa.table(dict(table) if isinstance(table, Mapping) else table), source)
         _check_distinct(found.column_names, source)
         return found

@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 from energy_gan.energies.base import Base, Energy
+from energy_gan.energies.level_networks import level_scale
 from energy_gan.energies.noised_mixture import NoisedMixture
 from energy_gan.nn import widened
 from energy_gan.samplers.base import per_chain
@@ -89,10 +90,12 @@ class NoiseLevels(Energy):
 
     def correction(self, y: Points, log_sigma: Energies) -> Energies:
         """f(y, log σ) / (σ c): what the network adds."""
-        sigma = log_sigma.exp()
-        return (
-            widened(self.network(y - self.mixture.mean, log_sigma)) * (sigma.square() + 0.25).sqrt() / sigma
-        )
+        found = widened(self.network(y - self.mixture.mean, log_sigma))
+        return found / (log_sigma.exp() * level_scale(log_sigma))
+
+    def weights(self, log_sigma: Energies) -> Energies:
+        """(σ / σ₀)^0.4: how much a level counts where scores are matched."""
+        return (log_sigma.exp() / self.noise) ** 0.4
 
     def forward(self, x: Points) -> Energies:
         log_sigma = x.new_full((len(x),), math.log(self.noise))
@@ -136,7 +139,7 @@ def dual_score_matching(
     own, own_slope = derivatives(energy.correction, y, log_sigma, create_graph=True)
     errors = (per_chain(sigma, y) * (base + own) - noise).flatten(1).square().sum(1)
     slopes = base_slope + own_slope - (dim - noise.flatten(1).square().sum(1))
-    weight = (sigma / energy.noise) ** 0.4
+    weight = energy.weights(log_sigma)
     return {
         "score_matching": (weight * errors).mean() / dim,
         "slope_matching": slope_weight * (weight * slopes.square()).mean() / dim**2,

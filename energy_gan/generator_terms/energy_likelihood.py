@@ -5,7 +5,7 @@ import torch
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.generators.mixture import log_mixture
-from energy_gan.negatives.base import systematic
+from energy_gan.numerics.weights import systematic
 from energy_gan.shapes import Negatives, Points, Scalar
 
 

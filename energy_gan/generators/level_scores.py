@@ -35,7 +35,7 @@ class MLPScore(MLPLevels):
 
     def forward(self, y: Points, denoised: Points, log_sigma: Energies) -> Points:
         both = torch.cat([y * per_chain(level_scale(log_sigma), y), denoised], 1)
-        return self.features(both, log_sigma) @ self.readout.weight.T + self.readout.bias
+        return self.readout(self.features(both, log_sigma))
 
 
 class ConvScore(nn.Module):

@@ -146,7 +146,8 @@ class NoiseLevelGAN(Method):
     def score_terms(self, seen: Seen) -> Terms:
         """r learns the noise that the energy does not tell."""
         errors = seen.predicted + self.difference(seen) - seen.noise
-        return {"denoising": (self.weights(seen.log_sigma) * errors.flatten(1).square().mean(1)).mean()}
+        weights = self.energy.weights(seen.log_sigma)
+        return {"denoising": (weights * errors.flatten(1).square().mean(1)).mean()}
 
     def generator_terms(self, seen: Seen) -> Terms:
         """A term whose gradient is that of the divergences; its value is no loss.
@@ -183,9 +184,6 @@ class NoiseLevelGAN(Method):
         first, last = math.log(low), math.log(self.energy.high)
         places = rows(n, lambda n: (torch.arange(n) + torch.rand(n)) / n).to(self.shift)
         return first + (last - first) * places
-
-    def weights(self, log_sigma: Energies) -> Energies:
-        return (log_sigma.exp() / self.energy.noise) ** 0.4
 
     @property
     def learned(self) -> Learned:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from energy_gan.metrics.detection import two_sample_test
 from energy_gan.metrics.yardsticks import GaussianEstimate
+from energy_gan.numerics.weights import ess
 from energy_gan.randomness import random_generator
 from energy_gan.samplers.annealed_importance import DRIFTS, Normalizer, bracket, drift, drifts
 
@@ -102,7 +103,7 @@ def by_weights(
     shares = log_terms.softmax(0)
     return {
         "importance_log_normalizer": float(log_terms.logsumexp(0)),
-        "importance_ess": float(1 / shares.square().sum() / len(shares)),
+        "importance_ess": float(ess(log_terms)) / len(log_terms),
     }, shares
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from energy_gan.generators.base import Draw, Generator
@@ -18,12 +18,12 @@ class Walked(NamedTuple):
 
     chains: the kernel, and the step size of now.
     trace: of the last steps, oldest first, E[E(x⁺)] − E[E(x⁻)] and E‖∇E(x⁻)‖.
-    places: where some of those are that go on from step to step.
+    some: where at most n of those are that go on from step to step.
     """
 
     chains: Chains
     trace: Float[Tensor, "T 2"]
-    places: Points
+    some: Callable[[int], Points]
 
 
 class NegativeSampler(nn.Module, ABC):
@@ -63,21 +63,3 @@ class NegativeSampler(nn.Module, ABC):
     def chains(self, energy: Callable[[Points], Energies], n: int, rng: torch.Generator) -> dict[str, float]:
         """How n of its chains go, none of which is moved: "chains_acceptance", "chains_step_size"; or {}."""
         return {}
-
-
-def ess(log_weights: Float[Tensor, "N"]) -> Float[Tensor, ""]:
-    """The effective number of samples, (Σ w)² / Σ w², between 1 and N."""
-    return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
-
-
-def systematic(shares: Float[Tensor, "N"], n: int) -> Int[Tensor, "n"]:
-    """n numbers from 0 to N − 1, each in proportion to its share: n p times, rounded up or down.
-
-    Nothing varies more than it must. The shares are positive; their sum does not matter.
-
-    Reference: Comparison of Resampling Schemes for Particle Filtering (Douc et al., 2005),
-    https://arxiv.org/abs/cs/0507025.
-    """
-    total = shares.cumsum(0)
-    places = (torch.arange(n, device=total.device) + torch.rand(1, device=total.device)) * total[-1] / n
-    return torch.searchsorted(total, places).clamp(max=len(total) - 1)

@@ -20,7 +20,6 @@ from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
 TRACED = 2_000  # steps of training
-SHOWN = 64  # chains
 
 
 class ChainNegatives(NegativeSampler, PerProcess):
@@ -104,7 +103,7 @@ class ChainNegatives(NegativeSampler, PerProcess):
     def walked(self) -> Walked:
         noted = int(self.noted)
         oldest_first = self.trace.roll(-noted % TRACED, 0)
-        return Walked(self._chains, oldest_first[max(0, TRACED - noted) :], self.memory.some(SHOWN))
+        return Walked(self._chains, oldest_first[max(0, TRACED - noted) :], self.memory.some)
 
     @property
     def _chains(self) -> Chains:

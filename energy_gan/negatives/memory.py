@@ -10,8 +10,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from energy_gan.errors import InputError
-from energy_gan.negatives.base import ess, systematic
 from energy_gan.negatives.starts import Started
+from energy_gan.numerics.weights import ess, systematic
 from energy_gan.samplers.base import Energy, State, init
 from energy_gan.shapes import Energies, Points
 

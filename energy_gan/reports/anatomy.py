@@ -41,7 +41,7 @@ class Convergence(Section):
     ) -> dict[str, float]:
         if not full:
             return {}
-        chains, trace, self.places = model.learned.walked
+        chains, trace, self.some = model.learned.walked
         self.anatomy, self.along, self.steps = Anatomy.of(trace.cpu()), {}, self.settings.chain_steps
         self.walks = {}
         in_plane = self.data.shape == (2,)
@@ -99,12 +99,11 @@ class ImageConvergence(Convergence):
     def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
         if self.anatomy is None:
             return {}
-        rows = {"chains of training": self.places}
+        rows = {"chains of training": self.some(SHOWN)}
         for start, (begin, end) in self.walks.items():
             rows |= {f"from {start}": begin, f"after {self.steps:,} steps from {start}": end}
-        shift, scale = model.method.shift, model.method.scale
         pictures = {
-            name: viewable(u[:SHOWN] * scale + shift).clamp(0, 1).cpu().numpy()
+            name: viewable(model.units.own(u[:SHOWN])).clamp(0, 1).numpy()
             for name, u in rows.items()
             if len(u)
         }

@@ -81,7 +81,7 @@ class Grids(Section):
             images = self._pyramid(model, SHOWN)
         size, rows = model.method.shape[1:], {}
         for part in images:
-            shown = enlarged(part, size).cpu() * model.method.scale.cpu() + model.method.shift.cpu()
+            shown = model.units.own(enlarged(part, size))
             rows[f"{part.shape[2]}×{part.shape[3]}"] = viewable(shown.clamp(0, 1)).numpy()
         return {"grids": drawing.images(rows, SHOWN)}
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from energy_gan.generators.energy_prior import EnergyPrior
 from energy_gan.metrics.yardsticks import KernelEstimate
 from energy_gan.model import Model, evaluating
-from energy_gan.negatives.base import ess
 from energy_gan.numerics.ppca import evenly
+from energy_gan.numerics.weights import ess
 from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import OF_LATENTS
@@ -30,11 +30,7 @@ INFERRED, SAMPLED = 1_000, 1_000  # latents
 WEIGHED = 100_000  # latents of N(0, I) for log Z
 LONGER = 10  # times as many moves of the prior's chains
 TEMPERATURES = 300
-COMPONENTS, FITTED, EACH = (
-    40,
-    10_000,
-    50,
-)  # of the mixture: most, latents it is fitted to, least of a component
+COMPONENTS, FITTED, EACH = 40, 10_000, 50  # of a mixture: most, latents it is fitted to, least of one
 NUMBERS = 2**23  # that the points of these hold together at most, which bounds the cost
 HALF, CELLS = 5.0, 200  # of the map of two latents
 

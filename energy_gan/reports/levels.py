@@ -107,10 +107,9 @@ class OwnSamples(ImageSamples):
             for first in range(0, n, ROWS):
                 y = energy.mixture.sample(min(ROWS, n - first), energy.high, rng).to(model.method.shift)
                 y = down(energy.at, y, levels, rng)
-                parts.append((y.cpu(), denoised(energy.at, y, energy.noise).cpu()))
+                parts.append((y.cpu(), model.units.own(denoised(energy.at, y, energy.noise))))
         noisy, clean = (torch.cat(part) for part in zip(*parts, strict=True))
-        method = model.method
-        return noisy, (clean * method.scale.cpu() + method.shift.cpu()).clamp(0, 1)
+        return noisy, clean.clamp(0, 1)
 
     def of(self, model: Model, samples: Tensor) -> dict[str, float]:
         return {}

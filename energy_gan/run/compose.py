@@ -133,7 +133,7 @@ def _twentieth(most: int, steps: Any) -> int:
 
 
 def _table_shape(path: str) -> list[int]:
-    from energy_gan.data.table import table_shape  # reads files: only where it is asked for
+    from energy_gan.data.table_files import table_shape  # reads files: only where it is asked for
 
     return table_shape(path)
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from energy_gan.numerics.weights import ess
 from energy_gan.samplers.base import Energy, init, normal_like
 from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.mala import MALA
@@ -37,8 +38,7 @@ class Annealed(NamedTuple):
     @property
     def ess(self) -> float:
         """Effective share of the chains, (Σ w)² / (N Σ w²)."""
-        w = self.log_weights.softmax(0)
-        return float(1 / w.square().sum() / len(w))
+        return float(ess(self.log_weights)) / len(self.log_weights)
 
 
 @runtime_checkable

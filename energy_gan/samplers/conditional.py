@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from energy_gan.numerics.weights import ess, systematic
 from energy_gan.samplers.annealed_importance import anneal
 from energy_gan.samplers.base import Energy
 from energy_gan.samplers.chains import Chains
@@ -120,8 +121,7 @@ def _next(τ: float, away: Energies) -> float:
     last = WIDTH**-2
 
     def effective(τ_next: float) -> float:
-        w = (-(τ_next - τ) * away).double().softmax(0)
-        return float(1 / w.square().sum() / len(w))
+        return float(ess(-(τ_next - τ) * away.double())) / len(away)
 
     if effective(last) >= 0.5:
         return last
@@ -133,9 +133,6 @@ def _next(τ: float, away: Energies) -> float:
 
 
 def resampled(log_weights: Energies, rng: torch.Generator | None) -> Int[Tensor, "N"]:
-    """As many places, each as often as its weight has it, but for one at most: systematic resampling."""
-    n = len(log_weights)
-    ends = log_weights.double().nan_to_num(-math.inf, posinf=-math.inf).softmax(0).cumsum(0)
-    first = torch.rand(1, generator=rng, dtype=torch.float64).to(ends)
-    at = (torch.arange(n, device=ends.device) + first) / n
-    return torch.searchsorted(ends, at).clamp(max=n - 1)
+    """As many places, each as often as its weight has it; what is not finite has none."""
+    shares = log_weights.double().nan_to_num(-math.inf, posinf=-math.inf).softmax(0)
+    return systematic(shares, len(shares), rng)

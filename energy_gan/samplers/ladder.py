@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from energy_gan.errors import InputError
-from energy_gan.samplers.base import normal_like, per_chain
+from energy_gan.samplers.base import init, normal_like, per_chain
 from energy_gan.shapes import Energies, Points
 
 Ladder = Callable[[Points, Energies], Energies]  # E(yᵢ, σᵢ) of (y, log σ)
@@ -46,9 +46,7 @@ def rungs(low: float, high: float, n: int) -> Float[Tensor, "N"]:
 
 def gradient(ladder: Ladder, y: Points, log_sigma: Energies) -> Points:
     """∂E/∂y."""
-    with torch.enable_grad():
-        y = y.detach().requires_grad_()
-        return torch.autograd.grad(ladder(y, log_sigma).sum(), y)[0]
+    return init(lambda y: ladder(y, log_sigma), y).gradient
 
 
 def denoised(ladder: Ladder, y: Points, sigma: float) -> Points:

@@ -58,7 +58,7 @@ class FewLabels(Study):
         from energy_gan.energies.base import stated
         from energy_gan.metrics.few_labels import errors
         from energy_gan.run.checkpoints import data_of, load
-        from energy_gan.run.compose import split_trust
+        from energy_gan.run.words import split_trust
 
         trust = split_trust(list(self.given.set))[1]
         model, data = load(self.path(trial), trust), data_of(self.path(trial), trust)

@@ -37,7 +37,7 @@ def test_every_door_is_a_command(energy_gan_command):
     named = {line.split()[0] for line in output.splitlines()[2:]}
     assert status == 0
     assert named == {file.stem for file in console.CLI.glob("*.py")} - {"__init__"}
-    assert all(about and "python -m" not in about for about in console.doors().values())
+    assert all(said and "python -m" not in said for said in map(console.about, console.doors().values()))
 
 
 @pytest.mark.parametrize(

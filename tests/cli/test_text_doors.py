@@ -3,7 +3,8 @@
 import pytest
 from conftest import QUICK
 
-from energy_gan.run.compose import compose
+import energy_gan
+from energy_gan.run.compose import compose, read_config
 from energy_gan.run.run import Run
 
 SAID = ["the cat sat .", "a dog ran", "the dog sat on a mat .", "a cat ran on", "the mat"]
@@ -93,3 +94,11 @@ def test_a_run_of_points_takes_no_text(finished_run, open_door, tmp_path):
         status, _, errors = open_door(door, finished_run, *arguments)
         assert (status, errors.count("\n")) == (2, 1), errors
         assert said in errors
+
+
+def test_a_model_that_is_saved_says_the_same(text_run, tmp_path):
+    model = energy_gan.load(text_run)
+    model.save(tmp_path / "kept")
+    kept = energy_gan.load(tmp_path / "kept")
+    assert kept.decode(kept.sample(20)) == model.decode(model.sample(20))
+    assert read_config(tmp_path / "kept").keys() == read_config(text_run).keys()

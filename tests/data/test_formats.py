@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_gan.data.table import read_table, table_shape
+from energy_gan.data.table_files import read_table, table_shape
 from energy_gan.errors import InputError
 
 FRAME = pd.DataFrame({"length": [1.5, 2.5, 3.5], "sort": ["red", "blue", "red"], "n": [3, 1, 2]})

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from energy_gan.data.schema import Schema
-from energy_gan.data.table import TablePoints, read_table, table_shape
+from energy_gan.data.table import TablePoints
+from energy_gan.data.table_files import read_table, table_shape
 from energy_gan.errors import InputError
 
 X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)

@@ -210,7 +210,7 @@ def _other_files(whole: Path, tenths: Sequence[int], seed: int) -> Iterator[Outc
     import pandas as pd
 
     pd.DataFrame(x, columns=["a", "b"]).to_parquet("points.parquet")
-    from energy_gan.data.table import read_table
+    from energy_gan.data.table_files import read_table
 
     for name in ("points.npy", "points.csv", "points.parquet"):
         for case, changed in _changes(Path(name).read_bytes(), 10, tenths, seed):

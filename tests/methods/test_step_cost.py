@@ -339,7 +339,7 @@ def steps(method, n=4):
 @pytest.mark.parametrize(
     ("pair", "penalty"),
     [
-        ("points", None),
+        pytest.param("points", None, marks=pytest.mark.slow),
         ("points", zero_centred_penalty),
         pytest.param("images", None, marks=pytest.mark.slow),
         ("images", zero_centred_penalty),

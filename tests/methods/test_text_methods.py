@@ -81,6 +81,7 @@ def test_what_is_offered_answers(trained):
         model.interpolate_between(x[:1], x[1:], 1)
 
 
+@pytest.mark.slow
 def test_the_report_of_text_counts_what_it_says(trained):
     _, _, method, data, _ = trained
     model, sections = Model(method.eval()), []

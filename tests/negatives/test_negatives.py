@@ -11,11 +11,11 @@ from energy_gan.generators.flow import FlowGenerator
 from energy_gan.generators.mixture import log_mixture
 from energy_gan.generators.output_noise import FixedNoise
 from energy_gan.generators.priors import NormalPrior
-from energy_gan.negatives.base import ess, systematic
 from energy_gan.negatives.chains import TRACED, ChainNegatives
 from energy_gan.negatives.importance import ImportanceNegatives, weighted_samples
 from energy_gan.negatives.memory import Buffer, NoMemory, PersistentChains, WeightedChains
 from energy_gan.negatives.starts import FromData, FromGenerator, FromNoise, FromUniform
+from energy_gan.numerics.weights import ess, systematic
 from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.langevin import Langevin
 

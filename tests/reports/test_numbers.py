@@ -46,7 +46,12 @@ RUNS = {
 GUARDED = {"log_normalizer", "held_out_log_likelihood", "likelihood_gain", "log_likelihood"}  # may not hold
 
 
-LONG = ("digits with levels", "digits with grids", "digits with a short run")  # to measure
+LONG = (
+    "digits with levels",
+    "digits with grids",
+    "digits with a short run",
+    "digits with noise",
+)  # to measure
 
 
 @pytest.fixture(

@@ -20,7 +20,7 @@ from faults import damage
 from energy_gan import objectives
 from energy_gan.callbacks.report import Report
 from energy_gan.data.schema import Schema
-from energy_gan.data.table import read_table
+from energy_gan.data.table_files import read_table
 from energy_gan.errors import InputError
 from energy_gan.optim import schedules
 from energy_gan.run.build import build

@@ -62,7 +62,12 @@ def written(path="mine.yaml", overrides=TRIAL, **changes):
 # ---- the files
 
 
-@pytest.mark.parametrize("name", names())
+LARGE = [name for name in names() if name.startswith("celeba")]  # networks of published size
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in names()]
+)
 def test_every_sweep_fits_the_experiment_it_names(name):
     """Its form, each parameter at its extreme values, and its metric, which is logged during a run."""
     sweep = read(name)

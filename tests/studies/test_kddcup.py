@@ -234,6 +234,7 @@ def trial(path, overrides):
     Path(path, "metrics.json").write_text('{"seconds": 3.5}')
 
 
+@pytest.mark.slow
 def test_the_table_over_seeds_is_made_once(open_door, monkeypatch):
     monkeypatch.setattr("energy_gan.studies.study.run_trial", trial)
     root = Path(write_kdd(kdd_rows(400))).absolute()
