@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from energy_gan.generators.base import Generator
 from energy_gan.inference.ranking import Ranking
@@ -28,6 +28,8 @@ class Learned(NamedTuple):
     classes: x -> logits.
     noise: σ of the noise that the points get in training before the energy sees them.
     walked: the chains that its negatives come from.
+    constant: log Z of the energy, where the method learns it.
+    shades: of a pixel, where images get noise that fills these in training.
     """
 
     energy: nn.Module | None = None
@@ -37,6 +39,8 @@ class Learned(NamedTuple):
     classes: nn.Module | None = None
     noise: float = 0.0
     walked: Walked | None = None
+    constant: Tensor | None = None
+    shades: int | None = None
 
 
 OFFERS = ("energy", "ranking", "generator", "inference", "classes")

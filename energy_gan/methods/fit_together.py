@@ -76,6 +76,32 @@ def check_energy(method: Method | Grid, draw: Draw | None = None) -> Negatives:
 
 
 @torch.no_grad()
+def check_contrast(method: Method) -> None:
+    """ValueError where an energy and a flow do not go together."""
+    generator, share, shades = method.generator, method.likelihood_share, method.shades
+    if not generator.knows_density:
+        raise ValueError(
+            f"contrast needs a generator whose density is known, a flow, and this {type(generator).__name__} "
+            "has none: give method.generator._target_=energy_gan.generators.flow.FlowGenerator"
+        )
+    if not 0 <= share <= 1:
+        raise ValueError(f"likelihood_share must be from 0 to 1, got {share}")
+    check_shades(shades, method.shape)
+    pushed, x = generator.pushed(generator.prior.sample(2)), torch.zeros(2, *method.shape)
+    _expect("the flow's samples", pushed.samples.shape, x.shape)
+    _expect("the energy, one number a point,", method.energy(x).shape, x.shape[:1])
+
+
+def check_shades(shades: int | None, shape: Sequence[int]) -> None:
+    """ValueError where noise is to fill the shades of what is no image."""
+    if shades is not None and (shades < 2 or len(shape) != 3):
+        raise ValueError(
+            f"shades must be at least 2, of the pixels of images, got {shades} for points of shape "
+            f"{list(shape)}: points have none, give shades=null"
+        )
+
+
+@torch.no_grad()
 def check_grids(method: Method, autoencoder_learns: Learns | None) -> None:
     """ValueError where grids, their energies and chains, and an autoencoder do not go together."""
     if not method.grids:

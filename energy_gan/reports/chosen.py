@@ -11,6 +11,7 @@ from energy_gan.reports.anatomy import Convergence, ImageConvergence
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
+from energy_gan.reports.flows import Bits, LearnedConstant
 from energy_gan.reports.grids import Grids
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
@@ -27,7 +28,7 @@ from energy_gan.reports.text import TextLatents, TextSamples
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
-    *(TextSamples, TextLatents),
+    *(TextSamples, TextLatents, Bits, LearnedConstant),
 )
 
 
@@ -47,6 +48,9 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
         chains                    its energy learned by chains of its own
+        exact                     the same exactly: its generator is a flow
+        constant                  its energy's log Z is learned
+        shades                    noise has filled those of its images
         weights                   its generator's density is known, so that samples have weights
         lenet, inception          features of images that can be had
 
@@ -76,6 +80,12 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"chains"}
     if "generator" in has and model.learned.generator.has_density:
         has |= {"weights"}
+    if "generator" in has and model.learned.generator.knows_density:
+        has |= {"exact"}
+    if model.learned.constant is not None:
+        has |= {"constant"}
+    if model.learned.shades is not None:
+        has |= {"shades"}
     if has & {"labels", "modes"}:
         has |= {"lenet"}
     if "images" in has and data.shape[0] in (1, 3):

@@ -75,6 +75,7 @@ LATENTS, BOUND = "training: energy gap of the latents", "training: reconstructio
 BY_GRID = "training: energy gaps of grids that learn"
 GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
 STARTED = "samples: correlation with the first pixel"
+BITS = "agreement: bits per dimension"
 
 LOG_Z = Number(
     "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
@@ -100,6 +101,26 @@ OF_ENERGY = (  # of points, on a grid
     Number("kl_data_energy", "KL(data‖energy)", "low", KL, unit="nats", needs="plane density energy"),
     Number("tv_data_energy", "TV(data, energy)", "low", TV, needs="plane density energy"),
 )
+OF_FLOW = (  # a generator whose density is known
+    Number("kl_data_generator", "KL(data‖gen.)", "low", KL, unit="nats", needs="plane density exact"),
+)
+OF_CONSTANT = (  # of an energy whose log Z is a weight
+    Number("learned_log_normalizer", "log Z as learned", None, None, unit="nats"),
+    Number(
+        "learned_log_normalizer_error",
+        "its error",
+        None,
+        "agreement: error of the learned log Z",
+        unit="nats",
+    ),
+)
+OF_BITS = (  # of held-out images, of a flow and of the energy beside it
+    Number("bits_per_dimension", "bits per dimension, flow", "low", BITS, unit="bits"),
+    Number("energy_bits_per_dimension", "bits per dimension, energy", "low", BITS, True, "bits", "constant"),
+    Number("bits_gained", "bits that the energy gains", "high", None, True, "bits", "constant"),
+    Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "constant"),
+    Number("importance_ess", "effective share of them", "high", None, True, "", "constant"),
+)
 OF_SAMPLES = (
     Number("kl_generator_energy", "KL(gen.‖energy)", "low", KL, unit="nats", needs="plane energy generator"),
     Number("tv_generator_energy", "TV(gen., energy)", "low", TV, needs="plane energy generator"),
@@ -115,7 +136,7 @@ RIVALS = (  # of tables, whose density is not known
     Number("kernel_log_likelihood", "… of a kernel estimate", None, None, True, "nats", "energy table"),
     Number("gaussian_log_likelihood", "… of a Gaussian", None, None, True, "nats", "energy table"),
 )
-POINTS = (*OF_ENERGY, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
+POINTS = (*OF_ENERGY, *OF_FLOW, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
 ASSESSMENT = (
     *(n._replace(at_end=True, needs="energy") for n in (LOG_Z, LIKELIHOOD)),
     Number("likelihood_gain", "gain over a Gaussian", "high", None, True, "nats", "energy"),
@@ -309,6 +330,14 @@ TRACKED = (
     Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
     Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
     Number("train/fine_gap", "energy gap of the fine grid", None, BY_GRID),
+    Number(
+        "train/told",
+        "what the energy tells, a bound on JS",
+        None,
+        "training: contrast with the flow",
+        unit="nats",
+    ),
+    Number("train/accuracy", "points that it tells right", None, "training: accuracy of the contrast"),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
 )
@@ -329,6 +358,8 @@ for _n in (
     *OF_LIKELIHOOD,
     *LEVELS,
     *OWN_SAMPLES,
+    *OF_CONSTANT,
+    *OF_BITS,
     *OF_LATENTS,
     *OF_LATENT_LIKELIHOOD,
     *CLASSES,

@@ -64,9 +64,13 @@ class Points(Section):
         energy = self._energy(model) if "energy" in model.offers else None
         if samples is None:
             return self.evaluation(energy, None)
-        samples = self._seen(samples)
+        samples, generator = self._seen(samples), model.learned.generator
         return self.evaluation(
-            energy, lambda n: samples[:n], len(samples), refined=refined if energy else None
+            energy,
+            lambda n: samples[:n],
+            len(samples),
+            refined=refined if energy else None,
+            log_density=model.generator_log_prob if generator.knows_density else None,
         )
 
     def _seen(self, x: Tensor) -> Tensor:
