@@ -1,16 +1,15 @@
-"""Couplings of images: half of the channels are bent by splines that the other half chooses."""
+"""Couplings of images: half of the channels are scaled and shifted as the other half says."""
 
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from zuko.transforms import MonotonicRQSTransform
 
 from energy_gan.nn import widened
 from energy_gan.shapes import Energies
 
-BOUND = 6.0  # of the splines, standard deviations; beyond, they leave z as it is
+MOST = 3.0  # of |log scale|
 PARTITIONS = (3, 1, 6, 7, 2, 5)  # bits of a channel's number whose parity says in which half it is
 
 Maps = Float[Tensor, "B C H W"]
@@ -24,34 +23,33 @@ def halves(n_channels: int, number: int) -> tuple[list[int], list[int]]:
     return tuple([c for c, of in enumerate(parity) if of == half] for half in (0, 1))
 
 
-class SplineCoupling(nn.Module):
-    """z_b = s(x_b; N(x_a)), z_a = x_a: the inverse, s⁻¹(z_b; N(z_a)), is one pass as well.
+class AffineCoupling(nn.Module):
+    """z_b = x_b exp(s(x_a)) + t(x_a), z_a = x_a, and back, x_b = (z_b − t(z_a)) exp(−s(z_a)): one pass each.
 
-    s is a monotone rational-quadratic spline of the zuko library, the identity at the start. N has a weight
-    of its own for each place, so that the middle of an image need not be as its edge.
+    s and t are of one network, 0 at the start. It has a weight of its own for each place, so that the middle
+    of an image need not be as its edge.
 
-    Reference: Neural Spline Flows (Durkan et al., 2019), https://arxiv.org/abs/1906.04032.
+    Reference: Density estimation using Real NVP (Dinh et al., 2016), https://arxiv.org/abs/1605.08803,
+    equations 7 and 8.
 
     Args:
         shape: of the maps, [C, H, W].
-        kept, bent: the channels a and b.
-        width: channels of N.
-        bins: of each spline.
+        kept, moved: the channels a and b.
+        width: channels of the network.
     """
 
-    def __init__(self, shape: Sequence[int], kept: Sequence[int], bent: Sequence[int], width: int, bins: int):
+    def __init__(self, shape: Sequence[int], kept: Sequence[int], moved: Sequence[int], width: int):
         super().__init__()
         self.register_buffer("kept", torch.tensor(kept), persistent=False)
-        self.register_buffer("bent", torch.tensor(bent), persistent=False)
-        self.register_buffer("back", torch.tensor([*kept, *bent]).argsort(), persistent=False)
-        self.bins, of_each = bins, 3 * bins - 1
+        self.register_buffer("moved", torch.tensor(moved), persistent=False)
+        self.register_buffer("back", torch.tensor([*kept, *moved]).argsort(), persistent=False)
         self.place = nn.Parameter(torch.zeros(width, *shape[1:]))
         self.first = nn.Conv2d(len(kept), width, 3, padding=1)
         self.rest = nn.Sequential(
             nn.SiLU(),
             nn.Conv2d(width, width, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(width, len(bent) * of_each, 1),
+            nn.Conv2d(width, 2 * len(moved), 3, padding=1),
         )
         nn.init.zeros_(self.rest[-1].weight)
         nn.init.zeros_(self.rest[-1].bias)
@@ -59,22 +57,19 @@ class SplineCoupling(nn.Module):
     def forward(self, x: Maps) -> tuple[Maps, Energies]:
         """z of x, and log |det ∂z/∂x|."""
         kept = x[:, self.kept]
-        bent, log_slopes = self._spline(kept).call_and_ladj(x[:, self.bent])
-        return self._joined(kept, bent), log_slopes.flatten(1).sum(1)
+        log_scale, shift = self._chosen(kept)
+        return self._joined(kept, x[:, self.moved] * log_scale.exp() + shift), log_scale.flatten(1).sum(1)
 
     def inverse(self, z: Maps) -> tuple[Maps, Energies]:
         """x of z, and log |det ∂x/∂z|."""
         kept = z[:, self.kept]
-        spline = self._spline(kept)
-        bent = spline.inv(z[:, self.bent])
-        log_slopes = spline.log_abs_det_jacobian(bent, None)
-        return self._joined(kept, bent), -log_slopes.flatten(1).sum(1)
+        log_scale, shift = self._chosen(kept)
+        moved = (z[:, self.moved] - shift) * (-log_scale).exp()
+        return self._joined(kept, moved), -log_scale.flatten(1).sum(1)
 
-    def _joined(self, kept: Half, bent: Half) -> Maps:
-        return torch.cat([kept, bent], 1)[:, self.back]
+    def _joined(self, kept: Half, moved: Half) -> Maps:
+        return torch.cat([kept, moved], 1)[:, self.back]
 
-    def _spline(self, kept: Half) -> MonotonicRQSTransform:
-        chosen = widened(self.rest(self.first(kept) + self.place))
-        chosen = chosen.unflatten(1, (len(self.bent), -1)).movedim(2, -1)
-        widths, heights, slopes = chosen.split([self.bins, self.bins, self.bins - 1], -1)
-        return MonotonicRQSTransform(widths, heights, slopes, bound=BOUND)
+    def _chosen(self, kept: Half) -> tuple[Half, Half]:
+        log_scale, shift = widened(self.rest(self.first(kept) + self.place)).chunk(2, 1)
+        return MOST * torch.tanh(log_scale / MOST), shift

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from energy_gan.generators.base import Generator, Pushed
-from energy_gan.generators.couplings import Half, Maps, SplineCoupling, halves
+from energy_gan.generators.couplings import AffineCoupling, Half, Maps, halves
 from energy_gan.generators.output_noise import Scale
 from energy_gan.generators.pixel_marginals import PixelMarginals
 from energy_gan.generators.priors import NormalPrior
@@ -18,22 +18,22 @@ from energy_gan.shapes import Energies, Latents, Points
 class Level(nn.Module):
     """2×2 pixels into channels, couplings, and half of the channels go: they are latents as they are.
 
-    The last coupling bends what goes by what stays, so that its law is a conditional one.
+    The last coupling moves what goes by what stays, so that its law is a conditional one.
 
     Args:
         shape: of the maps that come in, [C, H, W] with H and W even.
-        pairs: of couplings, at least 1; both halves are bent in each.
+        pairs: of couplings, at least 1; both halves are moved in each.
     """
 
-    def __init__(self, shape: Sequence[int], pairs: int, width: int, bins: int):
+    def __init__(self, shape: Sequence[int], pairs: int, width: int):
         super().__init__()
         channels, height, columns = shape
         squeezed = (4 * channels, height // 2, columns // 2)
         self.couplings = nn.ModuleList()
         for number in range(pairs):
             stays, goes = halves(squeezed[0], number)
-            self.couplings.append(SplineCoupling(squeezed, goes, stays, width, bins))
-            self.couplings.append(SplineCoupling(squeezed, stays, goes, width, bins))
+            self.couplings.append(AffineCoupling(squeezed, goes, stays, width))
+            self.couplings.append(AffineCoupling(squeezed, stays, goes, width))
         self.stays, self.goes = stays, goes
         self.back = sorted(range(squeezed[0]), key=[*stays, *goes].__getitem__)
         self.shape = (len(stays), *squeezed[1:])
@@ -61,11 +61,11 @@ class MultiScale(nn.Module):
     section 3.6.
     """
 
-    def __init__(self, shape: Sequence[int], shades: int, levels: int, pairs: int, width: int, bins: int):
+    def __init__(self, shape: Sequence[int], shades: int, levels: int, pairs: int, width: int):
         super().__init__()
         self.marginals, self.levels = PixelMarginals(shape, shades), nn.ModuleList()
         for _ in range(levels):
-            self.levels.append(Level(shape, pairs, width, bins))
+            self.levels.append(Level(shape, pairs, width))
             shape = self.levels[-1].shape
 
     def forward(self, x: Points) -> tuple[Latents, Energies]:
@@ -100,7 +100,6 @@ class ImageFlow(Generator):
         levels: at least 1; each halves the height and the width, which have to be even there.
         pairs: of couplings in a level, at least 1.
         width: channels of each coupling's network, at least 1.
-        bins: of each spline, at least 2.
     """
 
     knows_density = True
@@ -112,19 +111,18 @@ class ImageFlow(Generator):
         levels: int = 2,
         pairs: int = 3,
         width: int = 32,
-        bins: int = 8,
     ):
-        if min(levels, pairs, width) < 1 or min(bins, shades) < 2:
+        if min(levels, pairs, width) < 1 or shades < 2:
             raise ValueError(
-                "levels, pairs and width must be at least 1, bins and shades at least 2, got "
-                f"{levels}, {pairs}, {width}, {bins} and {shades}"
+                "levels, pairs and width must be at least 1 and shades at least 2, got "
+                f"{levels}, {pairs}, {width} and {shades}"
             )
         if len(shape) != 3 or any(side % 2**levels for side in shape[1:]):
             raise ValueError(
                 "a flow of images halves their height and width in each level: shape must be [C, H, W], both "
                 f"multiples of {2**levels}, got {list(shape)}; of points give a FlowGenerator"
             )
-        network = MultiScale(tuple(shape), shades, levels, pairs, width, bins)
+        network = MultiScale(tuple(shape), shades, levels, pairs, width)
         super().__init__(network, NormalPrior(math.prod(shape)))
 
     def moments(self, latent: Latents) -> tuple[Points, Scale | None]:

@@ -87,10 +87,12 @@ def test_the_panels_show_what_runs_log(chains_run):
         ["data=digits", "method=lebm"],
         ["data=python_topics", "method=lebm"],
         ["data=digits", "method=multigrid"],
+        ["data=digits", "method=fce"],
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
     few = ["method.step_choice.n=2", "method.step_choice.points=1"]
+    logged |= {"train/told", "train/accuracy"}  # see test_flow_contrast
     for given in (["method=lebm"], ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
         config = compose(["data=digits", *given])
         logged |= sweep_check.logged_names(config, "train/", here=False).during

@@ -13,7 +13,7 @@ from energy_gan.randomness import filled
 def made(shape, seed=0, **settings):
     """In float64, with weights that bend it."""
     torch.manual_seed(seed)
-    flow = ImageFlow(shape, shades=8, pairs=2, width=4, bins=4, **settings).double()
+    flow = ImageFlow(shape, shades=8, pairs=2, width=4, **settings).double()
     with torch.no_grad():
         for weight in flow.parameters():
             weight.add_(0.1 * torch.randn_like(weight))

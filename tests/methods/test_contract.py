@@ -14,7 +14,7 @@ from energy_gan.run.build import build
 from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
-ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
+ALONE = {"convergent", "exact_likelihood", "tilted_energy"}  # an energy without a generator
 ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 ON_GRIDS = {"multigrid", "multigrid_dilated"}
 WITH_INFERENCE = {"short_run", *ON_GRIDS}
