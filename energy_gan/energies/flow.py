@@ -36,8 +36,12 @@ class FlowTilt(Energy):
 
     @property
     def integrable(self) -> bool:
-        features = stated(self.tilt, "features")
-        return getattr(features, "bounded", False)
+        return getattr(stated(self.tilt, "features"), "bounded", False)
+
+    @property
+    def classes(self) -> nn.Module | None:
+        """The logits that T is made of, where it is: p(x, y) ∝ q(x) exp(f_y(x))."""
+        return stated(self.tilt, "classes")
 
     def forward(self, x: Points) -> Energies:
         return self.tilt(x) - self.flow.log_prob(x)

@@ -44,6 +44,7 @@ class PointEvaluation:
         energy_gap                mean energy of samples − of held-out points  energy
     Given the sampler's density:
         kl_data_generator         KL(P_data ‖ P_generator)                     plane, density
+        kl_generator_energy       as the mean of log q − log p of the samples  log Z, energy
     Given refined samples too (of the generator, after steps of MALA on the energy), the numbers of a
     sampler again, as refined_….
 
@@ -111,7 +112,12 @@ class PointEvaluation:
                 samples = sampler(n_samples or self.n_samples).to(self.points)
             of_samples = self._of_samples(samples, log_masses)
             if energy is not None:
-                of_samples["energy_gap"] = _mean(energy, samples[: self.n_evaluated]) - held_out_energy
+                some = samples[: self.n_evaluated]
+                generated_energy = _mean(energy, some)
+                of_samples["energy_gap"] = generated_energy - held_out_energy
+                if log_density is not None and not prefix and log_normalizer is not None:
+                    kl = _mean(log_density, some) + generated_energy + log_normalizer
+                    of_samples["kl_generator_energy"] = kl  # of no cells
             numbers |= {prefix + name: value for name, value in of_samples.items()}
         return numbers
 

@@ -172,3 +172,21 @@ def test_what_does_not_fit_is_named_in_one_line():
             made(**settings)
     with pytest.raises(InputError, match="bits per dimension are those of images .* this run has points"):
         Model(made()).bits_per_dimension(torch.zeros(1, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["flow", "fce"])
+def test_colour_at_32_pixels_takes_steps_by_its_recipe(name):
+    torch.manual_seed(0)
+    config = compose(["data=cifar10", f"method={name}"])
+    method = build(config["method"], "method").train()
+    x = torch.randint(0, 256, (4, 3, 32, 32)) * 2 / 255 - 1
+    method.fit_parts(x)
+    before = [weight.detach().clone() for weight in method.learned.generator.parameters()]
+    for step in range(2):
+        method.training_step(Batch(x), step)
+    moved = [
+        not torch.equal(a, b) for a, b in zip(before, method.learned.generator.parameters(), strict=True)
+    ]
+    assert any(moved)
+    assert method.learned.generator.log_prob(x).isfinite().all()
