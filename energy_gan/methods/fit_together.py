@@ -84,8 +84,11 @@ def check_contrast(method: Method) -> None:
             f"contrast needs a generator whose density is known, a flow, and this {type(generator).__name__} "
             "has none: give method.generator._target_=energy_gan.generators.flow.FlowGenerator"
         )
-    if not 0 <= share <= 1:
-        raise ValueError(f"likelihood_share must be from 0 to 1, got {share}")
+    if not 0 <= share <= 1 or method.contrast_every < 1:
+        raise ValueError(
+            f"likelihood_share must be from 0 to 1 and contrast_every at least 1, got {share} and "
+            f"{method.contrast_every}"
+        )
     check_shades(shades, method.shape)
     pushed, x = generator.pushed(generator.prior.sample(2)), torch.zeros(2, *method.shape)
     _expect("the flow's samples", pushed.samples.shape, x.shape)

@@ -78,6 +78,8 @@ class FlowContrast(Method):
         generator: the flow, whose density is known.
         generator_learns: how it learns, by likelihood and by contrast.
         likelihood_share: of the training steps, in which the flow learns by likelihood; from 0 to 1.
+        contrast_every: training steps from one in which the flow may move by contrast to the next, at least
+            1. A move through the samples costs as much as several of the energy's.
         shades: of the pixels of images, whose noise then fills them. None: no such noise.
         cross_entropy: the weight of that of the labelled points, at least 0. Above 0 the energy must have
             classes and the data labels.
@@ -93,6 +95,7 @@ class FlowContrast(Method):
         generator: Generator,
         generator_learns: Learns,
         likelihood_share: float = 0.5,
+        contrast_every: int = 1,
         shades: int | None = None,
         cross_entropy: float = 0.0,
         seed: int = 0,
@@ -100,7 +103,7 @@ class FlowContrast(Method):
         super().__init__(shape, seed)
         self.energy, self.generator, self.constant = energy, generator, Constant()
         self.likelihood_share, self.shades, self.cross_entropy = likelihood_share, shades, cross_entropy
-        self.by_likelihood = True
+        self.by_likelihood, self.contrast_every = True, contrast_every
         self.register_buffer("told", torch.zeros(()))
         check_contrast(self)
         check_classes(self)
@@ -130,7 +133,7 @@ class FlowContrast(Method):
         for _ in flow.moves(self.step):
             if self.by_likelihood:
                 self.descend(flow, self.likelihood_terms(x))
-            elif self.told > 0:
+            elif self.step % self.contrast_every == 0 and self.told > 0:
                 self.descend(flow, flow.terms(x))
         self.end_step()
 
