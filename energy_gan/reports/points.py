@@ -64,13 +64,13 @@ class Points(Section):
         energy = self._energy(model) if "energy" in model.offers else None
         if samples is None:
             return self.evaluation(energy, None)
-        samples, generator = self._seen(samples), model.learned.generator
+        samples, exact = self._seen(samples), model.learned.generator.knows_density
         return self.evaluation(
             energy,
             lambda n: samples[:n],
             len(samples),
             refined=refined if energy else None,
-            log_density=model.generator_log_prob if generator.knows_density else None,
+            log_density=model.generator_log_prob if exact and self.data.density is not None else None,
         )
 
     def _seen(self, x: Tensor) -> Tensor:

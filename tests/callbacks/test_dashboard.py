@@ -88,12 +88,18 @@ def test_the_panels_show_what_runs_log(chains_run):
         ["data=python_topics", "method=lebm"],
         ["data=digits", "method=multigrid"],
         ["data=digits", "method=fce"],
+        ["data=eight_gaussians", "method=fce"],
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
     few = ["method.step_choice.n=2", "method.step_choice.points=1"]
-    logged |= {"train/told", "train/accuracy"}  # see test_flow_contrast
-    for given in (["method=lebm"], ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
+    for given in (
+        ["method=lebm"],
+        ["method=triangle"],
+        ["method=multigrid"],
+        ["method=sri", *few],
+        ["method=fce"],
+    ):
         config = compose(["data=digits", *given])
         logged |= sweep_check.logged_names(config, "train/", here=False).during
     of_chains = ("chains_acceptance", "chains_step_size")  # see test_latents
