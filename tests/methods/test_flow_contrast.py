@@ -170,8 +170,20 @@ def test_what_does_not_fit_is_named_in_one_line():
     ):
         with pytest.raises(ValueError, match=said):
             made(**settings)
-    with pytest.raises(InputError, match="bits per dimension are those of images .* this run has points"):
+    with pytest.raises(InputError, match=r"bits per dimension are those of images .* this run has points"):
         Model(made()).bits_per_dimension(torch.zeros(1, 2))
+
+
+def test_labels_of_a_few_teach_the_classes_of_a_tilt():
+    """Its logits' gradient is that of the labelled points alone; and the tilted flow offers classes."""
+    given = ["data=digits", "method=fce", "network=image_flow_classes", "method.cross_entropy=1.0"]
+    method = build(compose([*given, "method.generator.width=4"])["method"], "method")
+    x, labels = 2 * torch.rand(6, 1, 8, 8) - 1, torch.tensor([3, -1, -1, 7, -1, -1])
+    (loss,) = method.class_terms(x, Batch(x, labels)).values()
+    expected = torch.nn.functional.cross_entropy(method.learned.classes(x[[0, 3]]), labels[[0, 3]])
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(-method.learned.classes(x).logsumexp(1), method.energy.tilt(x))
+    assert method.class_terms(x, Batch(x)) == {}
 
 
 @pytest.mark.slow
