@@ -68,8 +68,8 @@ class Stack(Base, Fitted):
         self.kept = deepcopy(self.flows).requires_grad_(False)  # as they were likeliest to their folds
         self.register_buffer("fitted", torch.tensor(False))
         self.register_buffer("used", torch.tensor(1))  # folds
-        self.register_buffer("likeliest", torch.full((folds,), -math.inf))
-        self.register_buffer("shares", torch.tensor([0.0] * len(self.kinds) + [1.0]))
+        self.register_buffer("likeliest", torch.full((folds,), torch.finfo(torch.float32).min))
+        self.register_buffer("shares", torch.tensor([0.0] * len(self.kinds) + [1.0], dtype=torch.float64))
 
     @torch.no_grad()
     def fit(self, x: Points, seed: int = 0) -> None:
@@ -126,7 +126,7 @@ class Stack(Base, Fitted):
         if (share := float(self.shares[-1])) > 0:
             log_share = math.log(share / int(self.used))
             parts += [self.kept[f].log_prob(x)[:, None] + log_share for f in range(int(self.used))]
-        return -torch.cat(parts, 1).logsumexp(1)
+        return -torch.cat(parts, 1).logsumexp(1).to(x.dtype)
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
         """n exact samples."""
@@ -139,13 +139,13 @@ class Stack(Base, Fitted):
     def at(self, u: Float[Tensor, "n"], noise: Float[Tensor, "n D"]) -> Points:
         """The samples that a number in [0, 1], which chooses the member, and normal noise make."""
         mixtures, log_shares = self._components()
-        log_shares = (log_shares + self.gaussians.log_shares[mixtures]).double()
-        flows = self.shares[-1].double().expand(int(self.used)) / int(self.used)
+        log_shares = log_shares + self.gaussians.shares[mixtures].log()
+        flows = self.shares[-1].expand(int(self.used)) / int(self.used)
         ends = torch.cat([log_shares.exp(), flows]).cumsum(0)
         chosen = torch.searchsorted(ends, (u.double() * ends[-1]).contiguous()).clamp(max=len(ends) - 1)
         x = noise.new_empty(len(noise), self.dim)
         ours = chosen < len(mixtures)
-        x[ours] = self.gaussians.at(mixtures[chosen[ours]], noise[ours])
+        x[ours] = self.gaussians.at(mixtures[chosen[ours]], noise[ours]).to(x.dtype)
         for fold in range(int(self.used)):
             its = chosen == len(mixtures) + fold
             if its.any():
@@ -156,7 +156,7 @@ class Stack(Base, Fitted):
         """The components of the mixtures that have a share, and the logarithms of these."""
         sizes = torch.tensor([k for k, _ in self.kinds] * self.folds, device=self.shares.device)
         shares = (self.shares[:-1] / self.used).repeat(self.folds).repeat_interleave(sizes)
-        shares = torch.where(self.gaussians.log_shares > -math.inf, shares, 0.0)
+        shares = torch.where(self.gaussians.shares > 0, shares, 0.0)
         these = shares.nonzero()[:, 0]
         return these, shares[these].log()
 

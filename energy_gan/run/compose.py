@@ -106,7 +106,8 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     if not (CONF / f"data/{data}.yaml").is_file():
         return None  # Hydra then names the data sets there are
     kinds = KINDS[OmegaConf.load(CONF / f"data/{data}.yaml").kind]
-    recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
+    own = [data] if data not in KINDS else []  # data=points is a table, see there
+    recipes = [f"{method}/{name}" for name in (*own, *kinds)]
     found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
     if not found and kinds[-1] != "points" and method in options("method"):
         what = kinds[-1]
