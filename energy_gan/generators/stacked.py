@@ -18,7 +18,7 @@ class StackedGenerator(Generator):
         stack: E.
     """
 
-    knows_density = True
+    knows_density = is_energy_s = True
 
     def __init__(self, stack: Stack):
         super().__init__(stack, NormalPrior(1 + stack.dim))
