@@ -117,7 +117,8 @@ class Stack(Base, Fitted):
         """The folds that are used, with at most so many points of each that judge."""
         index = torch.arange(len(x), device=x.device)
         for fold in range(int(self.used)):
-            yield fold, evenly(x[index % PARTS == fold], JUDGES)
+            if len(own := x[index % PARTS == fold]):
+                yield fold, evenly(own, JUDGES)
 
     def forward(self, x: Points) -> Energies:
         flat, (mixtures, log_shares), parts = x.flatten(1), self._components(), []

@@ -74,7 +74,8 @@ class Stacked(Method):
         index = torch.arange(len(batch.x)) if batch.index is None else batch.index // self.stride
         fold = (index % PARTS).to(batch.x.device)
         learning = [f for f in range(int(self.energy.used)) if self.waited[f] < self.patience]
-        return {f"flow_{f}": -self.energy.flows[f].log_prob(batch.x[fold != f]).mean() for f in learning}
+        seen = {f: batch.x[fold != f] for f in learning}
+        return {f"flow_{f}": -self.energy.flows[f].log_prob(x).mean() for f, x in seen.items() if len(x)}
 
     def judge(self, x: Points) -> None:
         """Keep the flows that have gained, choose the shares."""
