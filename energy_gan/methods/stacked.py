@@ -30,7 +30,7 @@ class Stacked(Method):
         shape: of one point.
         energy: the stack.
         energy_learns: how its flows learn.
-        every: training steps from one judgement to the next, at least 1; after the first 20 five times as many.
+        every: steps from one judgement to the next, at least 1; after the first 20 five times as many.
         patience: judgements without a gain after which a flow rests, at least 1.
         seed: with the step, it fixes every random number of training.
     """
