@@ -1,0 +1,49 @@
+"""Convolutional features of classifiers that are to be small: pooling after each layer."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from energy_gan.nn import Activation, convolution_channels, make_activation, sizes
+
+
+class PooledConvFeatures(nn.Sequential):
+    """Convolutions with an activation and 2×2 max-pooling after each, then dense layers.
+
+    With channels 32 and 16, a kernel of 5 and one dense layer of 8 on 28×28 it is the 20,018 weights of A
+    Generative Model for Sampling High-Performance and Diverse Weights for Neural Networks (Deutsch, Nijkamp,
+    Yang, 2019), https://arxiv.org/abs/1905.02898, with the 10 logits.
+
+    Args:
+        shape: of one image, [C, H, W].
+        channels: of the convolutions, at least one.
+        hidden: widths of the dense layers; none if empty.
+        activation: of all layers.
+        kernel: odd, at least 3; images keep their size.
+        shrink: the image is first averaged over squares of so many pixels a side, at least 1.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        channels: Sequence[int] = (32, 16),
+        hidden: Sequence[int] = (8,),
+        activation: Activation = "relu",
+        kernel: int = 5,
+        shrink: int = 1,
+    ):
+        if shrink < 1:
+            raise ValueError(f"shrink must be at least 1, got {shrink}")
+        before, layers = shape[0], [nn.AvgPool2d(shrink)] if shrink > 1 else []
+        for n_out in convolution_channels(shape, channels, kernel):
+            layers += [nn.Conv2d(before, n_out, kernel, padding=kernel // 2), make_activation(activation)]
+            layers.append(nn.MaxPool2d(2))
+            before = n_out
+        layers.append(nn.Flatten())
+        width = nn.Sequential(*layers)(torch.zeros(1, *shape)).shape[1]
+        for n_out in sizes("hidden", hidden):
+            layers += [nn.Linear(width, n_out), make_activation(activation)]
+            width = n_out
+        super().__init__(*layers)
+        self.out_features = width
