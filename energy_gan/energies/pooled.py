@@ -17,7 +17,7 @@ class PooledConvFeatures(nn.Sequential):
 
     Args:
         shape: of one image, [C, H, W].
-        channels: of the convolutions, at least one.
+        channels: of the convolutions; none if empty.
         hidden: widths of the dense layers; none if empty.
         activation: of all layers.
         kernel: odd, at least 3; images keep their size.
@@ -35,8 +35,8 @@ class PooledConvFeatures(nn.Sequential):
     ):
         if shrink < 1:
             raise ValueError(f"shrink must be at least 1, got {shrink}")
-        before, layers = shape[0], [nn.AvgPool2d(shrink)] if shrink > 1 else []
-        for n_out in convolution_channels(shape, channels, kernel):
+        before, layers = shape[0], [nn.AvgPool2d(shrink)]
+        for n_out in convolution_channels(shape, channels, kernel) if channels else ():
             layers += [nn.Conv2d(before, n_out, kernel, padding=kernel // 2), make_activation(activation)]
             layers.append(nn.MaxPool2d(2))
             before = n_out

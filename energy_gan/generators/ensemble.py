@@ -18,14 +18,14 @@ class Ensemble(nn.Module):
 
     Args:
         generator: of their weights.
-        n: M, at least 1.
+        n: M, at least 2.
         seed: of the latents.
     """
 
     def __init__(self, generator: WeightGenerator, n: int = 200, seed: int = 0):
         super().__init__()
-        if n < 1:
-            raise ValueError(f"an ensemble has at least 1 network, got {n}")
+        if n < 2:
+            raise ValueError(f"an ensemble has at least 2 networks, got {n}")
         self.generator = generator
         self.register_buffer("latent", generator.prior.sample(n, random_generator(seed, 8)))
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from energy_gan.generators.base import Generator
-from energy_gan.generators.weights import WeightGenerator
+from energy_gan.generators.ensemble import Ensemble
 from energy_gan.inference.ranking import Ranking
 from energy_gan.methods.lean import Lean
 from energy_gan.methods.phases import Phases
@@ -27,7 +27,7 @@ class Learned(NamedTuple):
     generator: with its prior; `draw(latent)` gives samples.
     inference: x -> z.
     classes: x -> logits.
-    networks: a generator of the weights of networks, which are no points.
+    networks: those that a generator of weights makes, which are no points.
     noise: σ of the noise that the points get in training before the energy sees them.
     walked: the chains that its negatives come from.
     """
@@ -37,7 +37,7 @@ class Learned(NamedTuple):
     generator: Generator | None = None
     inference: nn.Module | None = None
     classes: nn.Module | None = None
-    networks: WeightGenerator | None = None
+    networks: Ensemble | None = None
     noise: float = 0.0
     walked: Walked | None = None
 
@@ -155,5 +155,7 @@ class Method(Lean, ABC):
 
     def _generators(self) -> Iterator[Generator]:
         """Of points, or of networks."""
-        made = (self.learned.generator, self.learned.networks)
-        return (generator for generator in made if generator is not None)
+        if self.learned.generator is not None:
+            yield self.learned.generator
+        if self.learned.networks is not None:
+            yield self.learned.networks.generator

@@ -40,7 +40,7 @@ class Hypernetwork(Method):
         entropy: of the weights.
         n_networks: in a step, of all processes together, at least 2. Each gets its share of the batch.
         loss_weight: of the mean loss of a point, positive: how many points it counts as.
-        ensemble: networks in what is offered as classes, at least 1.
+        ensemble: networks in what is offered as classes, at least 2.
         seed: with the step, it fixes every random number of training.
     """
 
@@ -95,4 +95,4 @@ class Hypernetwork(Method):
 
     @property
     def learned(self) -> Learned:
-        return Learned(networks=self.generator, classes=self.ensemble, ranking=Disagreement(self.ensemble))
+        return Learned(networks=self.ensemble, classes=self.ensemble, ranking=Disagreement(self.ensemble))
