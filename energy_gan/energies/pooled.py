@@ -1,4 +1,4 @@
-"""Convolutional features of classifiers that are to be small: pooling after each layer."""
+"""Features of classifiers that are to be small: convolutions with pooling after each, dense layers."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,18 @@ import torch
 from torch import nn
 
 from energy_gan.nn import Activation, convolution_channels, make_activation, sizes
+from energy_gan.shapes import Points
+
+
+class Shift(nn.Module):
+    """x − by."""
+
+    def __init__(self, by: float):
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Points) -> Points:
+        return x - self.by
 
 
 class PooledConvFeatures(nn.Sequential):
@@ -22,6 +34,8 @@ class PooledConvFeatures(nn.Sequential):
         activation: of all layers.
         kernel: odd, at least 3; images keep their size.
         shrink: the image is first averaged over squares of so many pixels a side, at least 1.
+        background: the value of a pixel that shows nothing. It becomes 0, as the padding is; without that the
+            first layer learns slowly.
     """
 
     def __init__(
@@ -32,10 +46,11 @@ class PooledConvFeatures(nn.Sequential):
         activation: Activation = "relu",
         kernel: int = 5,
         shrink: int = 1,
+        background: float = -1.0,
     ):
         if shrink < 1:
             raise ValueError(f"shrink must be at least 1, got {shrink}")
-        before, layers = shape[0], [nn.AvgPool2d(shrink)]
+        before, layers = shape[0], [Shift(background), nn.AvgPool2d(shrink)]
         for n_out in convolution_channels(shape, channels, kernel) if channels else ():
             layers += [nn.Conv2d(before, n_out, kernel, padding=kernel // 2), make_activation(activation)]
             layers.append(nn.MaxPool2d(2))

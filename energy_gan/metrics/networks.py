@@ -48,10 +48,12 @@ def distances(weights: Weights) -> dict[str, float]:
 
 
 def measured(log_p: LogP, labels: Labels, weights: Weights, seed: int = 0) -> dict[str, float]:
-    """All of these by their names among the numbers of a run."""
+    """All of these by their names among the numbers of a run; of one network, what is of one."""
     numbers = {"single_accuracy_worst": float(accuracies(log_p, labels).min())}
     sizes = {"single": 1} | {f"ensemble_{n}": n for n in SIZES if n <= len(log_p)}
     for name, size in sizes.items():
         found = together(log_p, labels, size, seed)
         numbers |= {f"{name}_{what}": found[what] for what in ("accuracy", "calibration_error")}
+    if len(log_p) == 1:
+        return numbers
     return numbers | {"network_agreement": agreement(log_p)} | distances(weights)

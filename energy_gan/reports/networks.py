@@ -3,24 +3,28 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.nn import functional as F
 
 from energy_gan.data.base import DataModule
 from energy_gan.evaluation import evaluating
 from energy_gan.generator_terms.nearest_neighbour_entropy import NearestNeighbourEntropy
+from energy_gan.generators.architecture import Architecture, Weights
 from energy_gan.generators.ensemble import Ensemble
 from energy_gan.metrics.networks import SIZES, accuracies, measured
 from energy_gan.model import Model
+from energy_gan.objectives import cross_entropies
 from energy_gan.reports import network_pictures
+from energy_gan.reports.drawing import Box
 from energy_gan.reports.numbers import NETWORKS
 from energy_gan.reports.section import Section, Settings
 
 BATCH, DURING, ON_PATHS = 1_000, 2_000, 2_000  # points
 PATHS, STEPS = 8, 11
 SHOWN, CELLS = 20, 200
+
+Along = Float[Tensor, "P T"]
 
 
 class Networks(Section):
@@ -66,7 +70,10 @@ class Networks(Section):
         figures = {"networks": network_pictures.networks(self.singles.numpy(), self.ensembles, paths)}
         if self.data.shape == (2,):
             x, labels = self.data.held_out, self.data.held_out_labels
-            maps, box = named_on_grid(model.learned.networks, model, x)
+            grid, box = around(x)
+            with torch.no_grad(), evaluating(model.learned.networks) as networks:
+                weights = networks.generator(networks.latent[:SHOWN])
+                maps = named(networks.generator.architecture, weights, model.units.networks(grid))
             figures["decision_boundaries"] = network_pictures.boundaries(
                 {f"{len(maps)} generated networks": maps.numpy()}, x.numpy(), labels.numpy(), box
             )
@@ -74,31 +81,39 @@ class Networks(Section):
 
 
 @torch.no_grad()
-def losses_on_paths(networks: Ensemble, u: Tensor, labels: Tensor) -> dict[str, Float[Tensor, "P T"]]:
-    """The loss at equal steps between pairs of the networks, "straight" and "latent"."""
-    t = torch.linspace(0, 1, STEPS, device=u.device)
-    pairs = min(PATHS, len(networks.latent) // 2)
+def losses_on_paths(networks: Ensemble, u: Tensor, labels: Tensor) -> dict[str, Along]:
+    """The loss at equal steps between pairs of the networks, "latent" and "straight"."""
+    generator, pairs = networks.generator, min(PATHS, len(networks.latent) // 2)
     first, last = networks.latent[: 2 * pairs].chunk(2)
-    latent = networks.generator.prior.interpolate(first, last, t).flatten(0, 1)
-    ends = networks.generator(first)[:, None], networks.generator(last)[:, None]
-    straight = ((1 - t[:, None]) * ends[0] + t[:, None] * ends[1]).flatten(0, 1)
-    found = {}
-    for name, weights in {"latent": networks.generator(latent), "straight": straight}.items():
-        logits = [networks.generator.architecture.on_all(some, u) for some in weights.split(STEPS)]
-        losses = [F.cross_entropy(of[0], labels) for some in logits for of in some.split(1)]
-        found[name] = torch.stack(losses).view(-1, STEPS).cpu()
-    return found
+    latent = generator.prior.interpolate(first, last, torch.linspace(0, 1, STEPS, device=u.device))
+    paths = {
+        "latent": generator(latent.flatten(0, 1)).unflatten(0, (-1, STEPS)),
+        "straight": straight(generator(first), generator(last)),
+    }
+    return {name: losses(generator.architecture, path, u, labels) for name, path in paths.items()}
+
+
+def straight(first: Weights, last: Weights) -> Float[Tensor, "P T W"]:
+    """The weights at equal steps from each first one to its last."""
+    t = torch.linspace(0, 1, STEPS, device=first.device)[:, None]
+    return (1 - t) * first[:, None] + t * last[:, None]
 
 
 @torch.no_grad()
-def named_on_grid(
-    networks: Ensemble, model: Model, x: Float[Tensor, "N 2"]
-) -> tuple[Tensor, network_pictures.Box]:
-    """The class that each of some networks names in each cell around the points, and the grid's corners."""
-    low, high = x.amin(0), x.amax(0)
-    axes = [torch.linspace(float(a), float(b), CELLS) for a, b in zip(low, high, strict=True)]
-    grid = torch.cartesian_prod(axes[1], axes[0]).flip(1)
-    with evaluating(networks):
-        log_p = networks.by_network(model.units.networks(grid), networks.latent[:SHOWN])
-    box = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-    return log_p.argmax(2).view(-1, CELLS, CELLS).cpu(), box
+def losses(architecture: Architecture, paths: Float[Tensor, "P T W"], u: Tensor, labels: Tensor) -> Along:
+    """Of the networks along paths, −E[log p(y | x)] of the same points."""
+    each = labels.expand(paths.shape[1], -1)
+    return torch.stack([cross_entropies(architecture.on_all(path, u), each) for path in paths]).cpu()
+
+
+def around(x: Float[Tensor, "N 2"]) -> tuple[Float[Tensor, "G 2"], Box]:
+    """The cells of a grid around points, row by row from below, and its sides."""
+    low, high = x.amin(0).tolist(), x.amax(0).tolist()
+    across, up = (torch.linspace(*ends, CELLS) for ends in zip(low, high, strict=True))
+    return torch.cartesian_prod(up, across).flip(1), (low[0], high[0], low[1], high[1])
+
+
+@torch.no_grad()
+def named(architecture: Architecture, weights: Weights, u: Tensor) -> Int[Tensor, "M H W"]:
+    """The class that each network names in each cell of a grid, in the networks' units."""
+    return architecture.on_all(weights, u).argmax(2).view(-1, CELLS, CELLS).cpu()
