@@ -280,12 +280,12 @@ CLASSES = (  # of held-out points with labels
 )
 NETWORKS = (  # of networks whose weights are generated
     Number("single_accuracy", "accuracy of one network", "high", MANY),
-    Number("single_accuracy_worst", "… of the worst", "high", MANY),
-    Number("ensemble_5_accuracy", "… of 5 together", "high", MANY),
-    Number("ensemble_20_accuracy", "… of 20 together", "high", MANY),
-    Number("single_calibration_error", "calibration error of one", "low", at_end=True),
-    Number("ensemble_5_calibration_error", "… of 5 together", "low", at_end=True),
-    Number("ensemble_20_calibration_error", "… of 20 together", "low", at_end=True),
+    Number("single_accuracy_worst", "accuracy of the worst", "high", MANY),
+    Number("ensemble_5_accuracy", "accuracy of 5 together", "high", MANY),
+    Number("ensemble_20_accuracy", "accuracy of 20 together", "high", MANY),
+    Number("single_calibration_error", "calibration error of one", "low"),
+    Number("ensemble_5_calibration_error", "calibration error of 5", "low"),
+    Number("ensemble_20_calibration_error", "calibration error of 20", "low"),
     Number("network_agreement", "points that two name alike", None, "classes: agreement of networks"),
     Number("network_distance", "distance of two networks", "high", APART),
     Number("network_nearest", "distance to the nearest", "high", APART),

@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from energy_gan.generators.architecture import Architecture, Weights
+from energy_gan.generators.architecture import Architecture
 from energy_gan.optim.schedules import cosine
 from energy_gan.randomness import random_generator
 
 RATE = 0.01  # of Adam, at the start
 
 
-def fresh(architecture: Architecture, n: int, rng: torch.Generator) -> Weights:
+def fresh(architecture: Architecture, n: int, rng: torch.Generator) -> Float[Tensor, "M P"]:
     """First weights as torch's layers have them: uniform, up to 1/√fan-in."""
     rows = []
     for layer in architecture.layers:
@@ -35,7 +35,7 @@ def trained(
     steps: int,
     batch_size: int,
     seed: int = 0,
-) -> Weights:
+) -> Float[Tensor, "M P"]:
     """n networks, each from weights of its own and by batches of its own.
 
     Args:
