@@ -93,7 +93,7 @@ def losses_on_paths(networks: Ensemble, u: Tensor, labels: Tensor) -> dict[str, 
     return {name: losses(generator.architecture, path, u, labels) for name, path in paths.items()}
 
 
-def straight(first: Weights, last: Weights) -> Float[Tensor, "P T W"]:
+def straight(first: Weights, last: Weights) -> Float[Tensor, "N T P"]:
     """The weights at equal steps from each first one to its last."""
     t = torch.linspace(0, 1, STEPS, device=first.device)[:, None]
     return (1 - t) * first[:, None] + t * last[:, None]
