@@ -49,7 +49,7 @@ class Layer(NamedTuple):
 
 
 class Architecture(nn.Module):
-    """The form of a network, whose own weights are never used.
+    """The form of a network. The network's own weights are dropped.
 
     Args:
         shape: of one point.
@@ -63,6 +63,8 @@ class Architecture(nn.Module):
         if not self.layers:
             raise ValueError("the target has no layer with weights, so there is nothing to generate")
         self.sizes = [layer.units * layer.width for layer in self.layers]
+        for unused in network.parameters():
+            unused.data = unused.new_empty(0)  # a checkpoint would keep it
 
     @property
     def n_weights(self) -> int:
