@@ -22,6 +22,7 @@ from energy_gan.studies.direct_networks import trained
 
 AT_ONCE, OUTSIDE = 1_000, 2_000  # points
 OF_MANY, OF_ONE = 64, 256  # points in a step of a network that is trained beside others, or alone
+PATIENT = 4  # times as many steps of the one that learns from the ensemble
 
 
 class Rows(NamedTuple):
@@ -60,7 +61,7 @@ class Comparison:
         weights = {
             "trained": self._trained(labels, n_trained, many, OF_MANY),
             "one": self._trained(labels, 1, one, OF_ONE),
-            "distilled": self._trained(torch.cat(parts), 1, one, OF_ONE),
+            "distilled": self._trained(torch.cat(parts), 1, PATIENT * one, OF_ONE),
         }
         found = {name: self.of(self.gauge(of)) for name, of in weights.items()}
         return Rows({"generated": generated} | weights, {"generated": numbers} | found)
