@@ -91,7 +91,10 @@ class MaximumLikelihood(Method):
         self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
 
     def on_fit_start(self) -> None:
-        check_labels(self, self.trainer.datamodule)
+        if self.cross_entropy:
+            classes = stated(self.energy, "classes")
+            what = f"method.cross_entropy={self.cross_entropy}"
+            check_labels(self, what, classes, self.trainer.datamodule)
         super().on_fit_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
