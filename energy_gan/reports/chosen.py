@@ -29,11 +29,7 @@ from energy_gan.reports.text import TextLatents, TextSamples
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
-<<<<<<< HEAD
-    *(TextSamples, TextLatents, Bits, LearnedConstant),
-=======
-    *(TextSamples, TextLatents, Networks),
->>>>>>> main
+    *(TextSamples, TextLatents, Networks, Bits, LearnedConstant),
 )
 
 
