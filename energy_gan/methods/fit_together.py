@@ -195,6 +195,12 @@ def check_classes(method: Method) -> None:
         _expect("the logits", logits.shape, (2, logits.shape[-1]))
 
 
+def check_taught(method: Method, data: "LightningDataModule") -> None:
+    """InputError where a cross-entropy has a weight and the data do not have the labels for it."""
+    if weight := method.cross_entropy:
+        check_labels(method, f"method.cross_entropy={weight}", stated(method.energy, "classes"), data)
+
+
 @torch.no_grad()
 def check_labels(method: Method, what: str, classes: nn.Module, data: "LightningDataModule") -> None:
     """InputError where the data have no labels, or more classes than there are logits.

@@ -31,7 +31,7 @@ from torch import nn
 from energy_gan.energies.base import stated
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.fit_together import check_classes, check_contrast, check_labels
+from energy_gan.methods.fit_together import check_classes, check_contrast, check_taught
 from energy_gan.methods.phases import class_terms
 from energy_gan.methods.players import Player, Terms
 from energy_gan.objectives import contrast
@@ -114,7 +114,7 @@ class FlowContrast(Method):
         ]
 
     def on_fit_start(self) -> None:
-        check_labels(self, self.trainer.datamodule)
+        check_taught(self, self.trainer.datamodule)
         super().on_fit_start()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

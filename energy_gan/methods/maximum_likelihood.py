@@ -26,7 +26,7 @@ from torch import nn
 from energy_gan.energies.base import stated
 from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.fit_together import check_classes, check_energy, check_labels, check_shades
+from energy_gan.methods.fit_together import check_classes, check_energy, check_shades, check_taught
 from energy_gan.methods.phases import Objective, Penalty, class_terms, phases
 from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
@@ -91,10 +91,7 @@ class MaximumLikelihood(Method):
         self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
 
     def on_fit_start(self) -> None:
-        if self.cross_entropy:
-            classes = stated(self.energy, "classes")
-            what = f"method.cross_entropy={self.cross_entropy}"
-            check_labels(self, what, classes, self.trainer.datamodule)
+        check_taught(self, self.trainer.datamodule)
         super().on_fit_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
