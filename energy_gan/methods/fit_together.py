@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
@@ -73,6 +74,24 @@ def check_energy(method: Method | Grid, draw: Draw | None = None) -> Negatives:
     negatives = negatives.seen(x, method.energy(negatives.samples))
     method.objective(method.energy(x), negatives)
     return negatives
+
+
+def check_base(energy: nn.Module, learns: Learns | None = None) -> nn.Module | None:
+    """The energy's base, if any; ValueError where it has weights that nobody trains, or none to train."""
+    base = stated(energy, "base")
+    has_weights = base is not None and any(weight.requires_grad for weight in base.parameters())
+    if has_weights and learns is None:
+        raise ValueError(
+            f"the energy's base, {type(base).__name__}, has weights that learn by its own likelihood: give "
+            "base_learns, on the page of METHOD=nt_ebm"
+        )
+    if learns is not None and not has_weights:
+        name = type(energy).__name__ if base is None else type(base).__name__
+        raise ValueError(
+            "base_learns needs an energy that tilts a base with weights, a FlowEnergy as its quadratic term, "
+            f"and this {name} has none: give base_learns=null"
+        )
+    return base
 
 
 @torch.no_grad()
