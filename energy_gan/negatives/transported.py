@@ -41,7 +41,7 @@ class TransportedChains(ChainNegatives):
         step_size: float = 0.1,
         target: float | None = None,
         kernel: Kernel | None = None,
-        moves: int = 8,
+        moves: int = 12,
     ):
         super().__init__(start, memory, n_steps, step_size, target, kernel)
         if start.needs_generator:
