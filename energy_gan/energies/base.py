@@ -37,7 +37,7 @@ class Energy(nn.Module, ABC):
         """The density that the energy tilts, where it is made of one: E(x) = −log p₀(x) + bounded."""
         return None
 
-    def tilt(self, x: Points) -> Energies:
+    def over_base(self, x: Points) -> Energies:
         """f(x) = E(x) + log p₀(x), of an energy with a base."""
         return self(x) - self.base(x)
 

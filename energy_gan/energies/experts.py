@@ -179,9 +179,9 @@ class ProductOfExperts(Energy):
     def integrable(self) -> bool:
         return self.quadratic is not None and getattr(self.features, "bounded", False)
 
-    def tilt(self, x: Points) -> Energies:
+    def over_base(self, x: Points) -> Energies:
         energies = self.experts(self.features(x))
         return energies if self.linear is None else energies - x.flatten(1) @ self.linear.flatten()
 
     def forward(self, x: Points) -> Energies:
-        return self.tilt(x) if self.quadratic is None else self.tilt(x) + self.quadratic(x)
+        return self.over_base(x) if self.quadratic is None else self.over_base(x) + self.quadratic(x)

@@ -21,7 +21,7 @@ class Tilt(nn.Module):
         self.shape, self.energy, self.transport = tuple(shape), energy, transport
 
     def forward(self, latent: Latents) -> Energies:
-        return self.energy.tilt(self.transport.push(latent.unflatten(1, self.shape)))
+        return self.energy.over_base(self.transport.push(latent.unflatten(1, self.shape)))
 
 
 class Transported(Generator):
@@ -31,7 +31,7 @@ class Transported(Generator):
 
     Args:
         shape: of one point.
-        energy: E, with its `tilt` f.
+        energy: E, with its `over_base` f.
         transport: g.
         chains: that take z from N(0, I) to there.
     """

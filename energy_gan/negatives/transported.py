@@ -70,7 +70,7 @@ class TransportedChains(ChainNegatives):
                 "TransportedChains need a base with a map from N(0, I), FlowEnergy, and this "
                 f"{type(base).__name__} has none: give ChainNegatives, or BaseNegatives and noise_contrast"
             )
-        return pulled_back(energy.tilt, base.transport)
+        return pulled_back(energy.over_base, base.transport)
 
     @torch.no_grad()
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:

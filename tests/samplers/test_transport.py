@@ -67,7 +67,7 @@ def test_the_density_pushed_forward_is_the_energy_s():
     slopes = torch.autograd.functional.jacobian(lambda x: space.pull(x).sum(0), x).permute(1, 0, 2)
     of_x = -energy(x) - log_z[0]
     of_z = -space.energy(z) - log_z[1] + torch.linalg.det(slopes).abs().log()
-    assert float(energy.tilt(x).std()) > 0.3  # the tilt counts
+    assert float(energy.over_base(x).std()) > 0.3  # the tilt counts
     torch.testing.assert_close(of_x, of_z, atol=1e-5, rtol=0)
     torch.testing.assert_close(space.pull(x), z, atol=1e-8, rtol=0)
 
@@ -89,8 +89,8 @@ def test_negatives_and_the_generator_s_samples_are_of_the_energy_s_law():
     """E[f] over chains, the generator's samples, and the grid; the weights say what Z is."""
     energy = tilted(2.0)
     grid = Grid(torch.full((2,), -6.0), torch.full((2,), 6.0), (48, 48), (4, 4), 1.0)
-    f, masses = evaluate(energy.tilt, grid.centres), grid.log_masses(lambda x: -energy(x)).exp()
-    mean, of_base = float(masses @ f), float(energy.tilt(energy.base.sample(4_000)).mean())
+    f, masses = evaluate(energy.over_base, grid.centres), grid.log_masses(lambda x: -energy(x)).exp()
+    mean, of_base = float(masses @ f), float(energy.over_base(energy.base.sample(4_000)).mean())
     torch.manual_seed(1)
     weighted = TransportedChains(
         FromNoise(), WeightedChains([2], 1_000, 1_000), 6, 0.3, kernel=HMC(3), moves=6
@@ -101,10 +101,10 @@ def test_negatives_and_the_generator_s_samples_are_of_the_energy_s_law():
     assert float(log_w.logsumexp(0)) == pytest.approx(log_z, abs=4 * float(ess(log_w)) ** -0.5)
     error = 4 * float(masses @ (f - mean).square()) ** 0.5 / math.sqrt(1_000)
     assert abs(of_base - mean) > 2 * error
-    assert float(log_w.softmax(0) @ energy.tilt(found.samples)) == pytest.approx(mean, abs=error)
+    assert float(log_w.softmax(0) @ energy.over_base(found.samples)) == pytest.approx(mean, abs=error)
     generator = weighted.generator(energy, [2])
     samples = generator.draw(generator.prior.sample(1_000)).samples
-    assert float(energy.tilt(samples).mean()) == pytest.approx(mean, abs=error)
+    assert float(energy.over_base(samples).mean()) == pytest.approx(mean, abs=error)
 
 
 def method(energy, negatives, **settings):
