@@ -9,7 +9,7 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -94,6 +94,12 @@ def cross_entropy(logits: Float[Tensor, "B K"], labels: Labels) -> Scalar:
     """−E[log p(y | x)] over the points that have a label; 0 where all are −1."""
     total = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
     return total / (labels >= 0).sum().clamp(min=1)
+
+
+def cross_entropies(logits: Float[Tensor, "N B K"], labels: Int[Tensor, "N B"]) -> Float[Tensor, "N"]:
+    """The same of many networks, each with points of its own."""
+    each = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-1, reduction="none")
+    return each.sum(1) / (labels >= 0).sum(1).clamp(min=1)
 
 
 def mean_energy(energies: Energies) -> Energies:

@@ -185,24 +185,42 @@ def check_classes(method: Method) -> None:
 
 
 @torch.no_grad()
-def check_labels(method: Method, data: "LightningDataModule") -> None:
-    """InputError where a cross-entropy has a weight and the data no labels, or more classes than the energy.
+def check_labels(method: Method, what: str, classes: nn.Module, data: "LightningDataModule") -> None:
+    """InputError where the data have no labels, or more classes than there are logits.
 
     Args:
+        what: needs the labels.
+        classes: x -> logits.
         data: after their `setup`; those that have labels keep them in `labels`.
     """
-    if not method.cross_entropy:
-        return
     if "labels" not in data.has:
         raise InputError(
-            f"method.cross_entropy={method.cross_entropy} needs points with labels and these have none: give "
-            "a labelled set (data=digits, mnist, cifar10, or data=folder with a folder for each class)"
+            f"{what} needs points with labels and these have none: give a labelled set (data=digits, mnist, "
+            "cifar10, two_moons, or data=folder with a folder for each class)"
         )
-    known = stated(method.energy, "classes")(torch.zeros(1, *method.shape, device=method.device)).shape[1]
+    training = classes.training
+    known = classes.eval()(torch.zeros(2, *method.shape, device=method.device)).shape[1]
+    classes.train(training)
     if (there := int(data.labels.max()) + 1) > known:
         raise InputError(
-            f"the data have {there} classes and the energy {known}: give the n_classes={there} of its logits"
+            f"the data have {there} classes and the logits are of {known}: give n_classes={there}"
         )
+
+
+@torch.no_grad()
+def check_networks(method: Method) -> None:
+    """ValueError where a generator of networks, its entropy and what a step takes do not go together."""
+    if method.n_networks < 2:
+        raise ValueError(f"n_networks must be at least 2, got {method.n_networks}")
+    if not 0 < method.loss_weight < math.inf:
+        raise ValueError(f"loss_weight must be a positive number, got {method.loss_weight}")
+    if method.entropy.needs_negatives or any(True for _ in method.entropy.parameters()):
+        name = type(method.entropy).__name__
+        raise ValueError(f"the entropy of weights takes neither negatives nor a network, got {name}")
+    generator, training = method.generator, method.generator.training
+    generator.eval()
+    method.entropy(generator, generator.draw(generator.prior.sample(2)), None)
+    generator.train(training)
 
 
 def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:

@@ -97,7 +97,10 @@ class MaximumLikelihood(Method):
             self.players.insert(0, Player("base", base, self.base_terms, base_learns))
 
     def on_fit_start(self) -> None:
-        check_labels(self, self.trainer.datamodule)
+        if self.cross_entropy:
+            classes = stated(self.energy, "classes")
+            what = f"method.cross_entropy={self.cross_entropy}"
+            check_labels(self, what, classes, self.trainer.datamodule)
         super().on_fit_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:

@@ -17,6 +17,7 @@ from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.latent_likelihood import LatentLikelihood
 from energy_gan.reports.latents import LatentLaw
 from energy_gan.reports.levels import Levels, OwnSamples
+from energy_gan.reports.networks import Networks
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
@@ -28,7 +29,7 @@ from energy_gan.samplers.transport import Space
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
-    *(TextSamples, TextLatents),
+    *(TextSamples, TextLatents, Networks),
 )
 
 
@@ -40,6 +41,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         table                     points whose density is not known
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
+        law                       one of these two
         base                      its energy has one
         grids                     its generator goes from coarse to fine
         levels                    its energy is one of all noise levels
@@ -60,6 +62,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"table"}
     if "points" in has:
         has |= {"plane" if data.shape == (2,) else "space"}
+    if has & {"energy", "generator"}:
+        has |= {"law"}
     if "energy" in has and stated(model.learned.energy, "base") is not None:
         has |= {"base"}
     if "energy" in has and stated(model.learned.energy, "levels") is not None:

@@ -66,7 +66,9 @@ KL, TV = "agreement: KL to the energy", "agreement: total variation"
 PERPLEXITY = "samples: perplexity of sentences"
 COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
 FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
-TOLD = "classes: AUROC of the energy"
+TOLD = "classes: AUROC of the energy or ranking"
+MANY, APART = "classes: accuracy of networks", "classes: how far networks are apart"
+PATHS = "classes: loss on paths between networks"
 STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
@@ -285,8 +287,24 @@ CLASSES = (  # of held-out points with labels
     Number("accuracy", "accuracy", "high", "classes: accuracy"),
     Number("calibration_error", "calibration error", "low", "classes: calibration error"),
     Number("cross_entropy", "cross-entropy", "low", "classes: cross-entropy", unit="nats"),
-    Number("auroc_noise", "AUROC, noise", "high", TOLD, needs="images energy"),
-    Number("auroc_scaled", "AUROC, half contrast", "high", TOLD, needs="images energy"),
+    Number("auroc_noise", "AUROC, noise", "high", TOLD, needs="images"),
+    Number("auroc_scaled", "AUROC, half contrast", "high", TOLD, needs="images"),
+)
+NETWORKS = (  # of networks whose weights are generated
+    Number("single_accuracy", "accuracy of one network", "high", MANY),
+    Number("single_accuracy_worst", "accuracy of the worst", "high", MANY),
+    Number("ensemble_5_accuracy", "accuracy of 5 together", "high", MANY),
+    Number("ensemble_20_accuracy", "accuracy of 20 together", "high", MANY),
+    Number("single_calibration_error", "calibration error of one", "low"),
+    Number("ensemble_5_calibration_error", "calibration error of 5", "low"),
+    Number("ensemble_20_calibration_error", "calibration error of 20", "low"),
+    Number("network_agreement", "points that two name alike", None, "classes: agreement of networks"),
+    Number("network_distance", "distance of two networks", "high", APART),
+    Number("network_nearest", "distance to the nearest", "high", APART),
+    Number("network_entropy", "entropy of the networks", "high", unit="nats"),
+    Number("path_ends_loss", "loss of networks", "low", PATHS, unit="nats"),
+    Number("path_latent_loss", "highest on latent paths", "low", PATHS, unit="nats"),
+    Number("path_straight_loss", "highest on straight paths", None, PATHS, unit="nats"),
 )
 
 # ---- what else is said of a run
@@ -346,6 +364,7 @@ for _n in (
     *OF_LATENTS,
     *OF_LATENT_LIKELIHOOD,
     *CLASSES,
+    *NETWORKS,
     *MOVED,
     *TRACKED,
 ):

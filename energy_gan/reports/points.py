@@ -28,7 +28,7 @@ REFINE = 5  # steps of MALA
 class Points(Section):
     """The agreement of data, energy and generator, as far as there are, by `metrics/points.py`."""
 
-    needs = "points"
+    needs = "points law"
     numbers = POINTS
     least = 1_000
     of_base: Mapping[str, dict[str, float]] = {}

@@ -78,12 +78,13 @@ def test_the_panels_show_what_runs_log(chains_run):
     """Each name is one that some run logs: points with chains, digits with classes, stacked digits, noise."""
     _, points = tensorboard(chains_run)
     logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
-    logged |= {"grids", "latent_map", "latent_energies", "long_chains"}
+    logged |= {"networks", "decision_boundaries", "grids", "latent_map", "latent_energies", "long_chains"}
     for given in (
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
         ["data=digits", "method=tilted"],
         ["data=digits", "method=jem"],
+        ["data=digits", "method=hypernetwork"],
         ["data=digits", "method=lebm"],
         ["data=python_topics", "method=lebm"],
         ["data=digits", "method=multigrid"],

@@ -21,7 +21,8 @@ WITH_INFERENCE = {"short_run", *ON_GRIDS}
 # latents are inferred, no energy of points
 LATENT = {"abp", "lebm", "lebm_short_run", "sri", "triangle", "vae"}
 CLASSES = {"classifier", "jem"}  # an energy of classes, which data with labels teach
-ON_IMAGES = {"critic", "gan", *CLASSES, *ON_GRIDS}  # recipes for images only
+OF_NETWORKS = {"hypernetwork"}  # samples are weights
+ON_IMAGES = {"critic", "gan", *CLASSES, *OF_NETWORKS, *ON_GRIDS}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
 CONSTANTS = {"energy.experts.bias", "energy.energy.experts.bias", "terms.critic.critic.experts.bias"}
@@ -99,6 +100,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
     besides = set() if name in ALONE else {"classes"} if name in CLASSES else {"generator"}
     besides |= {"inference"} if name in WITH_INFERENCE else set()
     expected = {"generator", "inference", "ranking"} if name in LATENT else {"energy"} | besides
+    expected = {"networks", "classes", "ranking"} if name in OF_NETWORKS else expected
     assert model.offers == expected <= set(OFFERS)
     held_out = trained.data.held_out[:5]
     if trained.config["kind"] != "points":
@@ -109,7 +111,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
         assert len(numbers.unique()) > 1
     if "energy" not in model.offers:
         for refused in (lambda: model.energy(held_out), lambda: model.sample(5, refine=1)):
-            with pytest.raises(InputError, match="here it needs energy"):
+            with pytest.raises(InputError, match=r"here it needs energy|no generator of points"):
                 refused()
     if name in LATENT:
         found = model.reconstruct(held_out)
@@ -127,7 +129,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
         assert model.reconstruct(held_out).points.shape == held_out.shape
     if "generator" not in model.offers:
         for refused in (lambda: model.sample(5), lambda: model.interpolate(2, 3)):
-            with pytest.raises(InputError, match="energy alone"):
+            with pytest.raises(InputError, match="no generator of points"):
                 refused()
 
 
