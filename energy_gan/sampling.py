@@ -26,6 +26,7 @@ from energy_gan.samplers.base import Kernel, init, normal_like
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.ladder import denoised
 from energy_gan.samplers.mala import MALA
+from energy_gan.samplers.transport import Space
 from energy_gan.system.commands import command
 
 BLOCK = 65_536  # samples that one random stream makes,
@@ -222,9 +223,14 @@ class Sampling:
         self, n: int, seed: int = 0, n_batch: int = 448
     ) -> tuple[Float[Tensor, "N *S"], Float[Tensor, "N"]] | None:
         """Samples u with log weights w, as the networks see them: log Z ≈ logsumexp(w − E(u)), and P_energy ≈
-        the u in proportion to exp(w − E(u)). None where the generator's density is not known.
+        the u in proportion to exp(w − E(u)): of the energy's base, or of a generator whose density is known;
+        None elsewhere.
         """
         generator = self.learned.generator
+        if (base := stated(self.learned.energy, "base")) is not None:
+            with evaluating(base):
+                u = base.sample(n, random_generator(seed))
+                return u.cpu(), (in_batches(base, u) - math.log(n)).cpu()
         if generator is None or self.learned.energy is None:
             return None
         with torch.random.fork_rng(), evaluating(generator), evaluating(self.learned.energy) as energy:
@@ -297,10 +303,11 @@ class Sampling:
         if self.data_noise:
             u = u + self.data_noise * normal_like(u, rng)
         with evaluating(self.learned.energy) as energy:
+            space = walked.space(energy) if (walked := self.learned.walked) is not None else Space(energy)
             if step_size is None:
-                step_size = tune(MALA(), energy, u[:1000], rng)
+                step_size = tune(MALA(), space.energy, space.pull(u[:1000]), rng)
             chains = Chains(MALA(), n_steps, step_size)
-            u = in_batches(lambda u: chains.run(energy, u, rng).state.x, u)
+            u = in_batches(lambda u: space.push(chains.run(space.energy, space.pull(u), rng).state.x), u)
             if (ladder := stated(energy, "levels")) is not None:
                 u = in_batches(lambda u: denoised(ladder.at, u, ladder.noise), u)
             elif self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from energy_gan.samplers.transport import Transport
 from energy_gan.shapes import Energies, Points
 
 
@@ -35,6 +36,10 @@ class Energy(nn.Module, ABC):
     def base(self) -> "Base | None":
         """The density that the energy tilts, where it is made of one: E(x) = −log p₀(x) + bounded."""
         return None
+
+    def over_base(self, x: Points) -> Energies:
+        """f(x) = E(x) + log p₀(x), of an energy with a base."""
+        return self(x) - self.base(x)
 
     @property
     def classes(self) -> nn.Module | None:
@@ -65,6 +70,11 @@ class Base(Energy):
     """−log p₀(x): Z is 1, and samples are exact and independent."""
 
     integrable = normalised = True
+
+    @property
+    def transport(self) -> Transport | None:
+        """The map from N(0, I) that makes its samples, where it is made of one."""
+        return None
 
     @abstractmethod
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:

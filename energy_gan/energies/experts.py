@@ -179,10 +179,9 @@ class ProductOfExperts(Energy):
     def integrable(self) -> bool:
         return self.quadratic is not None and getattr(self.features, "bounded", False)
 
-    def forward(self, x: Points) -> Energies:
+    def over_base(self, x: Points) -> Energies:
         energies = self.experts(self.features(x))
-        if self.quadratic is not None:
-            energies = energies + self.quadratic(x)
-        if self.linear is not None:
-            energies = energies - x.flatten(1) @ self.linear.flatten()
-        return energies
+        return energies if self.linear is None else energies - x.flatten(1) @ self.linear.flatten()
+
+    def forward(self, x: Points) -> Energies:
+        return self.over_base(x) if self.quadratic is None else self.over_base(x) + self.quadratic(x)

@@ -168,6 +168,14 @@ class Generator(nn.Module):
         samples = self(latent)
         return Pushed(samples, self.log_prob(samples))
 
+    def latent_of(self, x: Points) -> Latents:
+        """The z of x = G(z), for a generator that is a map with an inverse.
+
+        Raises:
+            InputError: this one is not.
+        """
+        raise InputError("this part needs a generator with an inverse: give a FlowGenerator")
+
     @torch.no_grad()
     def calibrate(self, n: int = 16_384, batch_size: int = 1_024, seed: int = 0) -> None:
         """Measure the batch-norm statistics anew, over n latents, for use in evaluation.

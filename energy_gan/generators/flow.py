@@ -47,5 +47,8 @@ class FlowGenerator(Generator):
     def moments(self, latent: Latents) -> tuple[Points, Scale | None]:
         return self.network().transform.inv(latent).unflatten(1, self.shape), None
 
+    def latent_of(self, x: Points) -> Latents:
+        return self.network().transform(x.flatten(1))
+
     def log_prob(self, x: Points) -> Energies:
         return self.network().log_prob(x.flatten(1))

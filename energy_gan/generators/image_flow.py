@@ -135,3 +135,6 @@ class ImageFlow(Generator):
     def pushed(self, latent: Latents) -> Pushed:
         x, log_det = self.network.inverse(latent)
         return Pushed(x, self.prior.log_prob(latent) - log_det)
+
+    def latent_of(self, x: Points) -> Latents:
+        return self.network(x)[0]

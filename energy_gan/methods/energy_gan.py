@@ -22,7 +22,7 @@ from torch import nn
 from energy_gan.generator_terms.base import GeneratorTerm
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.fit_together import check_parts
+from energy_gan.methods.fit_together import check_base, check_parts
 from energy_gan.methods.phases import Objective, Penalty, phases
 from energy_gan.methods.players import Draws, Player, Step, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
@@ -81,6 +81,7 @@ class EnergyGAN(Method):
         self.penalty, self.second_derivatives = penalty, penalty is not None
         self.last_negatives: Negatives | None = None  # for those who watch
         check_parts(self, energy_learns, generator_learns, generator_first)
+        check_base(energy)
 
         by_energy = Player("energy", energy, self.energy_terms, energy_learns)
         side = [

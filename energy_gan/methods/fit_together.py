@@ -76,6 +76,24 @@ def check_energy(method: Method | Grid, draw: Draw | None = None) -> Negatives:
     return negatives
 
 
+def check_base(energy: nn.Module, learns: Learns | None = None) -> nn.Module | None:
+    """The energy's base, if any; ValueError where it has weights that nobody trains, or none to train."""
+    base = stated(energy, "base")
+    has_weights = base is not None and any(weight.requires_grad for weight in base.parameters())
+    if has_weights and learns is None:
+        raise ValueError(
+            f"the energy's base, {type(base).__name__}, has weights that learn by its own likelihood: give "
+            "base_learns, on the page of METHOD=nt_ebm"
+        )
+    if learns is not None and not has_weights:
+        name = type(energy).__name__ if base is None else type(base).__name__
+        raise ValueError(
+            "base_learns needs an energy that tilts a base with weights, a FlowEnergy as its quadratic term, "
+            f"and this {name} has none: give base_learns=null"
+        )
+    return base
+
+
 @torch.no_grad()
 def check_contrast(method: Method) -> None:
     """ValueError where an energy and a flow do not go together."""

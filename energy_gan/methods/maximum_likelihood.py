@@ -3,10 +3,15 @@
     the energy   descends   E[E(x⁺)] − E[E(x⁻)],    whose gradient is that of −log p(x⁺)          (Eq. 6, 7)
 
 There is no generator beside it. Where x⁻ comes from makes the method: the cells of a grid with their areas
-(exact, in the plane), chains that leave P_energy as it is, a base that the energy tilts, or, for an energy
-that is normalised by construction, nowhere. Chains that begin at noise in every step are a generator
-themselves, whose weights are the energy's: a short run. Where chains' own dependence on the weights is to
-count, their last step is seen by `through_last_step`.
+(exact, in the plane), chains that leave P_energy as it is, in x or in the latents of a base that the energy
+tilts, that base itself, or, for an energy that is normalised by construction, nowhere. Chains that begin at
+noise in every step are a generator themselves, whose weights are the energy's: a short run. Where chains' own
+dependence on the weights is to count, their last step is seen by `through_last_step`.
+
+Where the energy tilts a base p₀ with weights of its own, a flow, these learn by the base's own likelihood and
+not by the energy's:
+
+    the base     descends   −E[log p₀(x⁺)]
 
 Where the energy is made of the logits f of classes, log p(x, y) = log p(x) + log p(y | x) is learned by
 
@@ -26,7 +31,13 @@ from torch import nn
 from energy_gan.energies.base import stated
 from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.fit_together import check_classes, check_energy, check_shades, check_taught
+from energy_gan.methods.fit_together import (
+    check_base,
+    check_classes,
+    check_energy,
+    check_shades,
+    check_taught,
+)
 from energy_gan.methods.phases import Objective, Penalty, class_terms, phases
 from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
@@ -43,7 +54,8 @@ class MaximumLikelihood(Method):
     Args:
         shape: of one point.
         energy: E, any module from (B, *shape) to (B,).
-        energy_learns: how E learns.
+        energy_learns: how E learns, but for its base.
+        base_learns: how the base of the energy learns that has weights, first as a rule; None elsewhere.
         negatives: where x⁻ comes from.
         objective: (E(x⁺), negatives) -> named terms; what the energy descends.
         penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
@@ -70,6 +82,7 @@ class MaximumLikelihood(Method):
         shades: int | None = None,
         inference: Inference | None = None,
         cross_entropy: float = 0.0,
+        base_learns: Learns | None = None,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
@@ -88,17 +101,24 @@ class MaximumLikelihood(Method):
                 "inference must be null where there is no generator whose latents it could find: it takes "
                 "negatives that begin at noise in every step, negatives.memory NoMemory"
             )
-        self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
+        base = check_base(energy, base_learns)
+        self.players = [Player("energy", energy, self.energy_terms, energy_learns, without=base)]
+        if base_learns is not None:
+            self.players.insert(0, Player("base", base, self.base_terms, base_learns))
 
     def on_fit_start(self) -> None:
         check_taught(self, self.trainer.datamodule)
         super().on_fit_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        (player,) = self.players
-        for _ in player.moves(self.step):
-            self.descend(player, player.terms(batch))
+        for player in self.players:
+            for _ in player.moves(self.step):
+                self.descend(player, player.terms(batch))
         self.end_step()
+
+    def base_terms(self, batch: Batch) -> Terms:
+        """−E[log p₀(x⁺)]."""
+        return {"base_likelihood": stated(self.energy, "base")(noised(batch.x, self.data_noise)).mean()}
 
     def energy_terms(self, batch: Batch) -> Terms:
         """Positive and negative phase (Eq. 7), and what the labels say."""

@@ -24,11 +24,20 @@ class Player:
         name: "energy", "generator" or of a term; settings and log entries carry it.
         part: the module whose weights are its own.
         terms: the named terms of its loss.
+        without: a part of it whose weights are not its own.
     """
 
-    def __init__(self, name: str, part: nn.Module, terms: Callable[..., Terms], learns: Learns):
+    def __init__(
+        self,
+        name: str,
+        part: nn.Module,
+        terms: Callable[..., Terms],
+        learns: Learns,
+        without: nn.Module | None = None,
+    ):
         self.name, self.part, self.terms, self.learns = name, part, terms, learns
-        self.parameters = [p for p in part.parameters() if p.requires_grad]
+        others = set(without.parameters()) if without is not None else set()
+        self.parameters = [p for p in part.parameters() if p.requires_grad and p not in others]
         if not self.parameters:
             raise ValueError(f"the {name} has no weights to train")
         self.schedule = learns.schedule

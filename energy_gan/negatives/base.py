@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from energy_gan.generators.base import Draw, Generator
 from energy_gan.samplers.chains import Chains
+from energy_gan.samplers.transport import Space
 from energy_gan.shapes import Energies, Negatives, Points
 
 
@@ -19,11 +20,13 @@ class Walked(NamedTuple):
     chains: the kernel, and the step size of now.
     trace: of the last steps, oldest first, E[E(x⁺)] − E[E(x⁻)] and E‖∇E(x⁻)‖.
     some: where at most n of those are that go on from step to step.
+    space: energy -> where they walk, if not among the points.
     """
 
     chains: Chains
     trace: Float[Tensor, "T 2"]
     some: Callable[[int], Points]
+    space: Callable[[nn.Module], Space] = Space
 
 
 class NegativeSampler(nn.Module, ABC):

@@ -24,6 +24,7 @@ from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
 from energy_gan.reports.text import TextLatents, TextSamples
+from energy_gan.samplers.transport import Space
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
@@ -50,10 +51,11 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
         chains                    its energy learned by chains of its own
+        latents                   these walk in the latents of its base
+        weights                   its generator's density is known, or the energy's base: samples have weights
         exact                     the same exactly: its generator is a flow
         constant                  its energy's log Z is learned
         shades                    noise has filled those of its images
-        weights                   its generator's density is known, so that samples have weights
         lenet, inception          features of images that can be had
 
     Args:
@@ -82,7 +84,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"noise"}
     if "energy" in has and model.learned.walked is not None:
         has |= {"chains"}
-    if "generator" in has and model.learned.generator.has_density:
+        has |= {"latents"} if model.learned.walked.space is not Space else set()
+    if "base" in has or ("generator" in has and model.learned.generator.has_density):
         has |= {"weights"}
     if "generator" in has and model.learned.generator.knows_density:
         has |= {"exact"}

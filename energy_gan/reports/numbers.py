@@ -265,6 +265,18 @@ ANATOMY = (  # of chains that an energy learns from
     Number("long_chains_kl", "KL(long chains‖energy)", "low", None, True, "nats", "energy chains plane"),
     Number("failed_tests", "tests of convergence failed", "low", None, True, "", "energy chains"),
 )
+_MIXING = (  # the same chains
+    Number("mixing_rhat", "split R̂", "low", None, True, "", "energy chains"),
+    Number("mixing_autocorrelation", "autocorrelation", "low", None, True, "moves", "energy chains"),
+    Number("mixing_modes", "modes that a chain visits", "high", None, True, "", "energy chains density"),
+)
+MIXING = (
+    *_MIXING,
+    *(
+        n._replace(name=f"{n.name}_of_points", title=f"{n.title}, not in latents", needs=f"{n.needs} latents")
+        for n in _MIXING
+    ),
+)
 OF_LIKELIHOOD = (  # of images with noise
     Number("log_likelihood", "likelihood with noise", "high", None, True, "nats", "base"),
     Number("log_likelihood_forward", "likelihood from below", "high", None, True, "nats", "base"),
@@ -341,6 +353,7 @@ TRACKED = (
     Number("val/refine_step_size", "step size of MALA", None, STEPS),
     Number("train/prior_energy_gap", "prior's latents over posterior's", None, LATENTS),
     Number("train/pairs_gap", "generated pairs over the data's", None, LATENTS),
+    Number("train/base_likelihood", "−log p of the base", "low", "training: likelihood of the base"),
     Number("train/reconstruction", "−log p(x | z)", None, BOUND),
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
     Number("train/step_bound", "bound that chose the step size", "low", BOUND),
@@ -373,6 +386,7 @@ for _n in (
     *OF_GRIDS,
     *CHAINS,
     *ANATOMY,
+    *MIXING,
     *OF_LIKELIHOOD,
     *LEVELS,
     *OWN_SAMPLES,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -10,9 +10,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from energy_gan.data.base import DataModule
+from energy_gan.energies.base import stated
+from energy_gan.evaluation import in_batches
 from energy_gan.metrics.points import Energy, PointEvaluation
 from energy_gan.metrics.yardsticks import KernelEstimate
-from energy_gan.model import Model
+from energy_gan.model import Model, evaluating
+from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import LIKELIHOOD, POINTS
 from energy_gan.reports.section import Section
@@ -28,6 +31,7 @@ class Points(Section):
     needs = "points law"
     numbers = POINTS
     least = 1_000
+    of_base: Mapping[str, dict[str, float]] = {}
 
     def prepare(self, data: DataModule) -> None:
         self.data = data
@@ -47,7 +51,25 @@ class Points(Section):
 
         exact = model.has_generator and model.learned.generator.is_energy_s
         numbers = self._compared(model, samples, refined if full and not exact else None)
+        if full:
+            self.of_base = self._of_base(model)
         return numbers | (self._rivals() if full and "energy" in model.offers else {})
+
+    def _of_base(self, model: Model) -> dict[str, dict[str, float]]:
+        """The row of the density that the energy tilts, if there is one."""
+        base = stated(model.learned.energy, "base")
+        if base is None:
+            return {}
+
+        def energy(x: Tensor) -> Tensor:
+            return in_batches(lambda part: model.units.energies(base, part), x).cpu()
+
+        def sample(n: int) -> Tensor:
+            return self._seen(model.units.own(base.sample(n, random_generator(self.seed))))
+
+        with torch.no_grad(), evaluating(base):
+            in_networks_units = partial(in_batches, base) if self.data.density is None else energy
+            return {"the energy's base": self.evaluation(in_networks_units, sample, log_normalizer=0.0)}
 
     def _rivals(self) -> dict[str, float]:
         """The held-out log-likelihoods of the yardsticks, where no density is known to measure against."""
@@ -82,7 +104,7 @@ class Points(Section):
         return model.energy_of_networks if self.data.density is None else model.energy
 
     def yardsticks(self) -> dict[str, dict[str, float]]:
-        return self.evaluation.yardsticks()
+        return self.evaluation.yardsticks() | self.of_base
 
     # ---- pictures
 

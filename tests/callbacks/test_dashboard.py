@@ -98,6 +98,8 @@ def test_the_panels_show_what_runs_log(chains_run):
     for given in (["method=lebm"], ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
         config = compose(["data=digits", *given])
         logged |= sweep_check.logged_names(config, "train/", here=False).during
+    config = compose(["data=eight_gaussians", "method=nt_ebm"])
+    logged |= sweep_check.logged_names(config, "train/", here=False).during
     of_chains = ("chains_acceptance", "chains_step_size")  # see test_latents
     logged |= {f"train/{kind}_{name}" for kind in ("prior", "posterior") for name in of_chains}
     for panel in PANELS:

@@ -25,6 +25,10 @@ RUNS = {
     "points": [*POINTS, "method=kim_bengio"],
     "points of a known density": [*POINTS, "method=aligned"],
     "points without a generator": [*POINTS, "method=convergent"],
+    "points by chains in latents": [
+        *POINTS, "method=nt_ebm", "method.energy.quadratic.flow.bins=4",
+        "method.energy.quadratic.flow.hidden=[8]", "method.energy.quadratic.flow.transforms=1",
+    ],
     "points of three numbers": [
         "data=mixture", "data.density.dimension=3", "data.n_points=300", "data.n_held_out=300",
         "method=kim_bengio",
@@ -52,6 +56,7 @@ LONG = (
     "digits with grids",
     "digits with a short run",
     "digits with noise",
+    "points by chains in latents",
 )  # to measure
 
 
