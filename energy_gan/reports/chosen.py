@@ -21,13 +21,14 @@ from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
+from energy_gan.reports.symbols import Symbols
 from energy_gan.reports.text import TextLatents, TextSamples
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
-    *(TextSamples, TextLatents),
+    *(TextSamples, TextLatents, Symbols),
 )
 
 
