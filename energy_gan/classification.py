@@ -21,7 +21,7 @@ from energy_gan.model import Model
 
 
 class Classified(NamedTuple):
-    """What new ones are called, a column by its title; p(y | x); how they rank; their classes, −1 for none."""
+    """What new ones are called, by title; p(y | x); how they rank; their classes, −1 where there is none."""
 
     names: dict[str, Sequence]
     probabilities: Float[Tensor, "N K"]
