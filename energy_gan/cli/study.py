@@ -12,6 +12,7 @@ from energy_gan.studies.held_out_digit import HeldOutDigit
 from energy_gan.studies.kddcup import KDDCup
 from energy_gan.studies.multigrid import Multigrid
 from energy_gan.studies.scaling import Scaling
+from energy_gan.studies.symbols import Symbols
 
 STUDIES = {
     study.name: study
@@ -25,6 +26,7 @@ STUDIES = {
         HeldOutDigit,
         FewLabels,
         Multigrid,
+        Symbols,
     )
 }
 

@@ -1,4 +1,4 @@
-"""Features of text: the states of a recurrent network that reads it both ways; the words, whatever their order.
+"""Features of text: states of a recurrent network that reads it both ways; the words, whatever their order.
 
 Reference: Bidirectional Recurrent Neural Networks (Schuster & Paliwal, 1997),
 https://doi.org/10.1109/78.650093; gated units: Learning Phrase Representations using RNN Encoder-Decoder
