@@ -79,6 +79,7 @@ def test_the_panels_show_what_runs_log(chains_run):
     _, points = tensorboard(chains_run)
     logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
     logged |= {"grids", "latent_map", "latent_energies", "long_chains"}
+    logged |= {"samples_by_class", "latents_by_class"}
     for given in (
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
@@ -91,7 +92,8 @@ def test_the_panels_show_what_runs_log(chains_run):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
     few = ["method.step_choice.n=2", "method.step_choice.points=1"]
-    for given in (["method=lebm"], ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
+    coupled = ["method=symbol_vector"]
+    for given in (["method=lebm"], coupled, ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
         config = compose(["data=digits", *given])
         logged |= sweep_check.logged_names(config, "train/", here=False).during
     of_chains = ("chains_acceptance", "chains_step_size")  # see test_latents
