@@ -60,6 +60,16 @@ def test_samples_of_a_class_are_of_it(home, open_door):
     assert torch.equal(model.sample_class(5, "left", seed=1), model.sample_class(5, "left", seed=1))
 
 
+def test_a_frame_with_labels_is_learned_in_python(home):
+    frame = home[1].head(60)
+    few = ["data.labels=3", "data.batch_size=16"]
+    model = energy_gan.fit(
+        frame, method="symbol_vector", label_column="kind", max_steps=3, overrides=few, verbose=False
+    )
+    assert model.classes == ["left", "right"]
+    assert model.classify(frame.drop(columns="kind")).shape == (60, 2)
+
+
 def test_a_saved_model_knows_its_classes(home, tmp_path):
     model = energy_gan.load(home[0] / "run")
     model.save(tmp_path / "saved")

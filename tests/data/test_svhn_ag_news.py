@@ -9,6 +9,8 @@ from scipy.io import savemat
 from energy_gan.data.ag_news import AGNews
 from energy_gan.data.svhn import SVHN
 from energy_gan.errors import InputError
+from energy_gan.run.compose import compose
+from energy_gan.run.run import Run
 
 
 @pytest.fixture
@@ -51,3 +53,18 @@ def test_ag_news_is_read_from_its_own_files(tmp_path):
     (tmp_path / "test.csv").unlink()
     with pytest.raises(InputError, match=r"AG News is not there: looked for test\.csv"):
         AGNews(str(tmp_path), [8]).setup()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["svhn", "ag_news"])
+def test_the_published_recipes_train_on_files_of_the_true_layout(name, svhn, tmp_path):
+    with (tmp_path / "train.csv").open("w") as train, (tmp_path / "test.csv").open("w") as test:
+        for file in (train, test):
+            file.writelines(f'"{i % 4 + 1}","Title {i}","word{i % 7} word{i % 5}"\n' for i in range(80))
+    given = [f"data={name}", f"data.root='{tmp_path}'", "data.batch_size=16", "data.labels=2"]
+    given += ["method=symbol_vector", "trainer.max_steps=2", f"run_dir='{tmp_path / 'run'}'"]
+    config = compose([*given, *(["data.cache=null"] if name == "svhn" else [])])
+    run = Run(config | {"callbacks": {}, "logger": {}})
+    run.fit()
+    assert run.method.step == 2
+    assert all(weight.isfinite().all() for weight in run.method.parameters())
