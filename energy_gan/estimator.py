@@ -38,9 +38,8 @@ class EnergyEstimator(DensityMixin, BaseEstimator):
     """A density of the rows of a table, and a sampler of it.
 
     Args:
-        method: a name in conf/method; the best for points, `aligned`, if None.
+        method, energy, generator: as in `energy_gan.fit`; each fit trains a copy of your own modules.
         max_steps: of the training; the recipe's if None.
-        energy, generator: modules of your own, as in `energy_gan.fit`; each fit trains a copy.
         columns: what the columns hold, as far as it is not to be detected: see `energy_gan.data.schema`.
         missing: what becomes of rows that lack a cell.
         overrides: any other `key=value` of the config.

@@ -83,6 +83,7 @@ class Generator(nn.Module):
         return cls(module, NormalPrior(linear.in_features), FixedNoise())
 
     knows_density = False  # whether `log_prob` is log q(x), exactly
+    is_energy_s = False  # whether its law is the energy's own, which chains then leave as it is
     levels: Sequence[Any] = ()  # of a generator that goes from coarse to fine, its grids
 
     def __init__(

@@ -31,7 +31,8 @@ class Assessment(Section):
         if not full:
             return {}
         law, standardise = [], self.data.standardise
-        for refine in (0, SETTLE):
+        exact = samples is not None and model.learned.generator.is_energy_s
+        for refine in (0, 0 if exact else SETTLE):
             x = model.sample(N_ASSESSED, self.seed + 1, refine) if samples is not None else None
             law.append(None if x is None else standardise(x))
         device = model.method.shift.device

@@ -30,6 +30,7 @@ HERE = Path(__file__).parent.parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 KINDS = {  # of data, each with the recipes that are made for it, the narrowest first
     "points": ("points",),
+    "table": ("table", "points"),
     "small_images": ("small_images", "images"),
     "images": ("images",),
     "text": ("text",),
@@ -76,7 +77,8 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         del config["hydra"]
         config.name = f"{choices.method}/{choices.data}"
         config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        config["kind"] = config["data"].pop("kind", "points")  # no constructor takes it, see `KINDS`
+        kind = config["data"].pop("kind", "points")  # no constructor takes it, see `KINDS`
+        config["kind"] = "points" if kind == "table" else kind
         config["data"].pop("n_classes", None)  # for networks
     except (HydraException, OmegaConfBaseException, OSError, TypeError, ValueError) as error:
         raise InputError(_explain(error, overrides)) from error
@@ -106,9 +108,10 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     if not (CONF / f"data/{data}.yaml").is_file():
         return None  # Hydra then names the data sets there are
     kinds = KINDS[OmegaConf.load(CONF / f"data/{data}.yaml").kind]
-    recipes = [f"{method}/{data}", *(f"{method}/{kind}" for kind in kinds)]
+    own = [data] if data not in KINDS else []  # data=points is a table, see there
+    recipes = [f"{method}/{name}" for name in (*own, *kinds)]
     found = next((r for r in recipes if (CONF / f"experiment/{r}.yaml").is_file()), None)
-    if not found and kinds != ("points",) and method in options("method"):
+    if not found and kinds[-1] != "points" and method in options("method"):
         what = kinds[-1]
         able = sorted(
             f.parent.name for f in CONF.glob(f"experiment/*/{what}.yaml") if f.parent.name != "default"

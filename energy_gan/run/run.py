@@ -239,7 +239,8 @@ def fit(
 
     Args:
         x: a frame, an array or a tensor, see `as_table`.
-        method: a name in conf/method; the best for points, `aligned`, if None.
+        method: a name in conf/method; if None the best for tables, `stacked`, and `aligned` for parts of your
+            own.
         energy: your own E, any module from (B, D) to (B,), instead of the method's. It sees
             standardised points.
         generator: your own, instead of the method's: a `Generator`, or any module from (B, K) to (B, D),
@@ -262,6 +263,8 @@ def fit(
         InputError: x or a setting cannot be used.
     """
     x = as_table(x, "x")
+    if method is None and not (energy is None and generator is None):
+        method = "aligned"
     given = [f"method={method}"] if method else []
     given += ["data=points", "data.path=memory", f"data.shape=[{x.num_columns - (label_column is not None)}]"]
     if label_column is not None:

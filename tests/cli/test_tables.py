@@ -28,7 +28,13 @@ def mixed(tmp_path_factory):
     )
     frame.loc[:20, "age"] = np.nan
     frame.to_csv(home / "mixed.csv", index=False)
-    overrides = ["data=points", f"data.path='{home / 'mixed.csv'}'", "data.missing=impute", *QUICK]
+    overrides = [
+        "data=points",
+        "method=aligned",
+        f"data.path='{home / 'mixed.csv'}'",
+        "data.missing=impute",
+        *QUICK,
+    ]
     overrides += ["callbacks.report.short=true"]
     run = Run(compose([*overrides, f"run_dir='{home / 'run'}'", "logger={}", "data.columns={age: integer}"]))
     run.create()

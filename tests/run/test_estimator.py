@@ -17,7 +17,7 @@ FRAME = pd.DataFrame(X, columns=["length", "width"]).assign(sort=np.resize(["red
 
 @pytest.fixture(scope="module")
 def on_a_frame():
-    return EnergyEstimator(max_steps=2).fit(FRAME)
+    return EnergyEstimator("aligned", max_steps=2).fit(FRAME)
 
 
 def test_scores_are_log_densities():
@@ -32,7 +32,7 @@ def test_scores_are_log_densities():
 
 def test_it_is_searched_in_a_pipeline():
     steps = {"energyestimator__max_steps": [3]}
-    search = GridSearchCV(make_pipeline(StandardScaler(), EnergyEstimator()), steps, cv=2)
+    search = GridSearchCV(make_pipeline(StandardScaler(), EnergyEstimator("aligned")), steps, cv=2)
     assert search.fit(X).best_estimator_[-1].max_steps == 3
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
@@ -63,7 +63,7 @@ def test_polars_frames_go_in_and_out(on_a_frame):
     polars = pytest.importorskip("polars")
     frame = polars.from_pandas(FRAME)
     np.testing.assert_allclose(on_a_frame.energy_of(frame), on_a_frame.energy_of(FRAME))
-    made = EnergyEstimator(max_steps=2).fit(frame).sample(5)
+    made = EnergyEstimator("aligned", max_steps=2).fit(frame).sample(5)
     assert isinstance(made, polars.DataFrame)
     assert made.schema == frame.schema
 
@@ -71,7 +71,7 @@ def test_polars_frames_go_in_and_out(on_a_frame):
 def test_without_a_normalizer_there_is_no_score_and_a_reason(monkeypatch):
     monkeypatch.setattr("energy_gan.estimator.log_normalizer", lambda *_: (None, ["forward says 3"]))
     with pytest.warns(UserWarning, match="log Z has no estimate that can be trusted, .*: forward says 3"):
-        estimator = EnergyEstimator(max_steps=2).fit(X)
+        estimator = EnergyEstimator("aligned", max_steps=2).fit(X)
     assert np.isnan(estimator.score(X))
     assert np.isfinite(estimator.energy_of(X)).all()
 
@@ -87,6 +87,9 @@ EXCEPTIONS = {
 
 
 @pytest.mark.slow
-@parametrize_with_checks([EnergyEstimator(max_steps=1)], expected_failed_checks=lambda _: EXCEPTIONS)
+@parametrize_with_checks(
+    [EnergyEstimator(max_steps=1), EnergyEstimator("aligned", max_steps=1)],
+    expected_failed_checks=lambda _: EXCEPTIONS,
+)
 def test_scikit_learn_s_checks(estimator, check):
     check(estimator)
