@@ -50,7 +50,11 @@ def batch_size(device: torch.device, numbers: int) -> int:
 
 
 class Standardised:
-    """u = (x − shift) / scale with those of a method, in float32; images are in [0, 1] or bytes."""
+    """u = (x − shift) / scale with those of a method, in float32; images are in [0, 1] or bytes.
+
+    Where the method has filled the shades of images, an image is in the middle of its shades, and what comes
+    back is of the nearest ones.
+    """
 
     dtype = torch.float32
 
@@ -62,15 +66,23 @@ class Standardised:
         x = x.to(self.method.shift.device)
         x = x.float().div_(255) if x.dtype == torch.uint8 and self.is_image else x.float()
         # in place: one more large array takes as long as a layer
-        return (x - self.method.shift).div_(self.method.scale)
+        return (x - self.method.shift).div_(self.method.scale).add_(self.half)
 
     def own(self, u: Float[Tensor, "B *S"], out: Tensor | None = None) -> Float[Tensor, "B *S"]:
         """x on the CPU, in `out` if there is one."""
         shift, scale = self.method.shift, self.method.scale
+        if self.half:
+            u = ((u + 1) / (2 * self.half)).floor().mul_(2 * self.half).sub_(1).clamp_(-1, 1)
         if out is None or u.device != out.device:
             x = torch.addcmul(shift, u, scale)
             return x.cpu() if out is None else out.copy_(x)
         return torch.addcmul(shift, u, scale, out=out)
+
+    @property
+    def half(self) -> float:
+        """Half the width of a shade, for the networks; 0 where none are filled."""
+        shades = self.method.learned.shades
+        return 0.0 if shades is None else 1 / (shades - 1)
 
     @property
     def constant(self) -> float:

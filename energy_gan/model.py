@@ -1,5 +1,6 @@
 """What was trained, ready to use: energies, samples and rankings in the data's own units."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.evaluation import BATCH, batch_size, evaluating, in_batches
 from energy_gan.generators.coarse_to_fine import Held
-from energy_gan.randomness import random_generator
+from energy_gan.randomness import filled, random_generator
 from energy_gan.sampling import CHAINS
 from energy_gan.saving import save
 from energy_gan.sentences import Sentences
@@ -61,6 +62,42 @@ class Model(Sentences):
                 return in_batches(
                     lambda part: units.energies(energy, part), x, self.method.shift.device
                 ).cpu()
+
+    @torch.no_grad()
+    def generator_log_prob(self, x: Array) -> Float[Tensor, "B"]:
+        """log q(x) of the generator, a flow: exact, in the units of x.
+
+        Raises:
+            InputError: its density is not known, there is no generator, or x has another shape.
+        """
+        self._needs("generator")
+        x, units = self._checked(x), self.units
+        with evaluating(self.learned.generator) as generator:
+            return -in_batches(
+                lambda part: units.energies(lambda u: -generator.log_prob(u), part),
+                x,
+                self.method.shift.device,
+            ).cpu()
+
+    def bits_per_dimension(self, x: Array, seed: int = 0) -> Float[Tensor, "B"]:
+        """−log₂ q of each image under the generator, a flow, a pixel and channel: a bound for its shades.
+
+        The noise that fills the shades is drawn once for each image.
+
+        Raises:
+            InputError: it was trained on points, or not by a flow of images with shades.
+        """
+        if self.learned.shades is None:
+            raise InputError(
+                "bits per dimension are those of images whose shades noise has filled, and this run has "
+                f"{'images without' if self.kind == 'images' else 'points'}: train METHOD=flow or fce on "
+                "images, or read log-likelihoods"
+            )
+        return self.bits(-self.generator_log_prob(self.noisy(x, seed)))
+
+    def bits(self, energies: Float[Tensor, "B"]) -> Float[Tensor, "B"]:
+        """Bits per dimension of energies whose Z is 1, in the data's own units."""
+        return energies / (self.dimension * math.log(2)) + math.log2(self.learned.shades - 1)
 
     @torch.no_grad()
     def energy_of_networks(self, u: Float[Tensor, "B *S"]) -> Float[Tensor, "B"]:
@@ -121,9 +158,13 @@ class Model(Sentences):
 
     def noisy(self, x: Tensor, seed: int = 0) -> Tensor:
         """x with the noise that points have in the energy's training, which E is about; x if none."""
+        rng, shades = random_generator(seed), self.learned.shades
+        if shades is not None:
+            u = filled(2 * x - 1, shades, torch.rand(x.shape, generator=rng))
+            return (u + 1 - self.units.half) / 2
         if not self.data_noise:
             return x
-        noise = torch.randn(x.shape, generator=random_generator(seed)).to(self.method.shift.device)
+        noise = torch.randn(x.shape, generator=rng).to(self.method.shift.device)
         return self.units.own(self.units.networks(x) + self.data_noise * noise)
 
     def log_prob_unnormalized(self, x: Array) -> Float[Tensor, "B"]:

@@ -9,7 +9,7 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,8 +61,7 @@ def noise_contrast(positive: Positive, negatives: Negatives) -> dict[str, Scalar
     estimated from the same negatives, by the weights 1/q.
 
     Reference: Noise-contrastive estimation (Gutmann & Hyvärinen, 2010),
-    https://proceedings.mlr.press/v9/gutmann10a.html, equation 3; with a flow as the noise, Flow
-    Contrastive Estimation of Energy-Based Models (Gao et al., 2020), https://arxiv.org/abs/1912.00589.
+    https://proceedings.mlr.press/v9/gutmann10a.html, equation 3.
 
     Args:
         negatives: with the log weights −log q(x⁻) − log N, and log q(x⁺) as their density at the data.
@@ -72,11 +71,20 @@ def noise_contrast(positive: Positive, negatives: Negatives) -> dict[str, Scalar
         raise ValueError("noise_contrast needs negatives of a law whose density is known: DensityNegatives")
     log_normalizer = torch.logsumexp(log_weights - negatives.energies, 0).detach()
     log_noise = -log_weights - math.log(len(log_weights))
-    log_ratio_positive = -positive - log_normalizer - log_density
-    log_ratio_negative = -negatives.energies - log_normalizer - log_noise
+    return contrast(
+        -positive - log_normalizer - log_density, -negatives.energies - log_normalizer - log_noise
+    )
+
+
+def contrast(of_data: Positive, of_noise: Float[Tensor, "N"]) -> dict[str, Scalar]:
+    """−½ E[log σ(h(x⁺))] − ½ E[log σ(−h(x⁻))] = −V / 2, from h = log p − log q at data and at noise.
+
+    Where h is what it should be, log p_data − log q, it is log 2 less the Jensen-Shannon divergence of both
+    laws; for any other h it is more.
+    """
     return {
-        "positive_phase": 0.5 * F.softplus(-log_ratio_positive).mean(),
-        "negative_phase": 0.5 * F.softplus(log_ratio_negative).mean(),
+        "positive_phase": 0.5 * F.softplus(-of_data).mean(),
+        "negative_phase": 0.5 * F.softplus(of_noise).mean(),
     }
 
 
@@ -94,6 +102,12 @@ def cross_entropy(logits: Float[Tensor, "B K"], labels: Labels) -> Scalar:
     """−E[log p(y | x)] over the points that have a label; 0 where all are −1."""
     total = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
     return total / (labels >= 0).sum().clamp(min=1)
+
+
+def cross_entropies(logits: Float[Tensor, "N B K"], labels: Int[Tensor, "N B"]) -> Float[Tensor, "N"]:
+    """The same of many networks, each with points of its own."""
+    each = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-1, reduction="none")
+    return each.sum(1) / (labels >= 0).sum(1).clamp(min=1)
 
 
 def symbol_information(logits: Float[Tensor, "B K"], marginal: Float[Tensor, "K"] | None = None) -> Scalar:

@@ -100,6 +100,18 @@ def noised(x: Tensor, std: float) -> Tensor:
     return x + std * normal_rows(x) if std else x
 
 
+def filled(x: Tensor, shades: int, noise: Tensor) -> Tensor:
+    """Images from −1 to 1, their shades k = 0 … s − 1 made continuous: 2 (k + ξ) / (s − 1) − 1."""
+    return (((x + 1) * (shades - 1) / 2).round() + noise) * (2 / (shades - 1)) - 1
+
+
+def dequantised(x: Tensor, shades: int | None) -> Tensor:
+    """The same with ξ ~ U[0, 1), see `rows`; x where None."""
+    if shades is None:
+        return x
+    return filled(x, shades, rows(len(x), lambda n: torch.rand(n, *x.shape[1:], device=x.device)))
+
+
 def _state() -> list[Tensor]:
     """Of torch's global generators: the CPU's, and the present GPU's if one is in use."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]

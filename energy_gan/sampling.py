@@ -50,7 +50,7 @@ class Sampling:
 
     @property
     def offers(self) -> frozenset[str]:
-        """Which fields of `Learned` there are: energy, ranking, generator, inference, classes."""
+        """Which fields of `Learned` there are: energy, ranking, generator, inference, classes, networks."""
         return frozenset(name for name in OFFERS if getattr(self.learned, name) is not None)
 
     @property
@@ -102,9 +102,11 @@ class Sampling:
 
     def _needs(self, what: str) -> None:
         if what not in self.offers:
-            raise InputError(
-                f"this run offers {' and '.join(sorted(self.offers))}, here it needs {what}: give another run"
-            )
+            raise InputError(f"this run offers {self._offered}, here it needs {what}: give another run")
+
+    @property
+    def _offered(self) -> str:
+        return " and ".join(sorted(self.offers))
 
     def sample(self, n: int | float, seed: int = 0, refine: int = 0) -> Float[Tensor, "n *S"]:
         """n independent samples of the generator; the same seed gives the same samples.
@@ -182,8 +184,8 @@ class Sampling:
         """
         if not self.has_generator:
             raise InputError(
-                "this run trained an energy alone and has no latent space for a sampler to walk in: "
-                "train a method with a generator, METHOD=meg"
+                f"this run offers {self._offered}, no generator of points in whose latent space a sampler "
+                "could walk: train a method with one, METHOD=meg"
             )
         self._needs("energy")
         rng, at_once = random_generator(seed), BATCH if self.kind == "points" else CHAINS
@@ -205,7 +207,7 @@ class Sampling:
             InputError: the method trained no generator, n is less than 1 or steps less than 2.
         """
         if not self.has_generator:
-            raise InputError("this run trained an energy alone and has no generator to interpolate with")
+            raise InputError(f"this run offers {self._offered}, no generator of points to interpolate with")
         if n < 1 or steps < 2:
             raise InputError(f"at least 1 path of at least 2 steps must be asked for, got {n} of {steps}")
         prior = self.learned.generator.prior
@@ -261,7 +263,7 @@ class Sampling:
         n, refine, seed = whole("n", n), whole("refine", refine), whole("seed", seed)
         if not self.has_generator:
             raise InputError(
-                "this run trained an energy alone and has no generator to sample: "
+                f"this run offers {self._offered}, no generator of points to sample: "
                 f"score points with `{command('energy')}`, or train METHOD=aligned"
             )
         if n < 1:

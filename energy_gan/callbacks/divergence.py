@@ -17,7 +17,7 @@ from energy_gan.callbacks.report import N_CHAINS, Report
 from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 from energy_gan.model import evaluating
-from energy_gan.randomness import random_generator
+from energy_gan.randomness import filled, random_generator
 from energy_gan.run.checkpoints import way_on
 
 SMALL, UNRESOLVED = 100.0, 1e9  # below, nothing runs away; above, float32 knows no differences of order 1
@@ -91,6 +91,8 @@ class StopDivergence(Callback, Watch):
     def measured(self, method: Method, points: Tensor) -> dict[str, float]:
         """Mean energies, acceptance rates, the spread of a few samples in the data's standard deviations."""
         learned, values = method.learned, {}
+        if learned.shades is not None:  # on the edge of its shades an image is none that was trained on
+            points = filled(points, learned.shades, torch.full_like(points, 0.5))
         with evaluating(method):
             if learned.energy is not None:
                 values[f"{ENERGY} data"] = float(learned.energy(points).mean())

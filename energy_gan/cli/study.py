@@ -9,6 +9,7 @@ from energy_gan.studies.agreement import Entropies, Images, TwoDimensions
 from energy_gan.studies.chains import Chains
 from energy_gan.studies.few_labels import FewLabels
 from energy_gan.studies.held_out_digit import HeldOutDigit
+from energy_gan.studies.hypernetwork import Hypernetwork
 from energy_gan.studies.kddcup import KDDCup
 from energy_gan.studies.multigrid import Multigrid
 from energy_gan.studies.scaling import Scaling
@@ -27,6 +28,7 @@ STUDIES = {
         FewLabels,
         Multigrid,
         Symbols,
+        Hypernetwork,
     )
 }
 

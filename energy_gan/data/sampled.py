@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from energy_gan.data.base import DataModule
+from energy_gan.data.base import Batches, DataModule
 from energy_gan.data.density import Density
 from energy_gan.randomness import random_generator
 from energy_gan.system.tables import write_table
@@ -20,6 +20,7 @@ class SampledPoints(DataModule):
         shape: of one point, [D].
         n_points, n_held_out: how many to draw, at least 1.
         batch_size, seed: as in `DataModule`.
+        labelled: the mode that a point belongs to is its class, in `labels` and `held_out_labels`.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class SampledPoints(DataModule):
         n_held_out: int = 10_000,
         batch_size: int = 128,
         seed: int = 0,
+        labelled: bool = False,
     ):
         super().__init__(shape, batch_size, seed)
         if self.shape != tuple(density.low.shape):
@@ -39,6 +41,7 @@ class SampledPoints(DataModule):
         if min(n_points, n_held_out) < 1:
             raise ValueError(f"n_points and n_held_out must be at least 1, got {n_points} and {n_held_out}")
         self.density, self.n_points, self.n_held_out = density, n_points, n_held_out
+        self.labelled, self.classes = labelled, [str(mode) for mode in range(len(density.mode_shares))]
 
     def load(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "M D"]]:
         counts = (self.n_points, self.n_held_out)
@@ -46,6 +49,18 @@ class SampledPoints(DataModule):
             self.density.sample(n, random_generator(self.seed, stream)) for stream, n in enumerate(counts)
         )
         return points, held_out
+
+    @property
+    def has(self) -> frozenset[str]:
+        return super().has | ({"labels"} if self.labelled else set())
+
+    def setup(self, stage: str | None = None) -> None:
+        super().setup(stage)
+        sets = (self.points, self.held_out)
+        self.labels, self.held_out_labels = (self.density.modes(x) if self.labelled else None for x in sets)
+
+    def train_dataloader(self) -> Batches:
+        return Batches(self.standardise(self.points), self.batch_size, self.seed, self._step, self.labels)
 
 
 def draw(density, n: int, seed: int, out: Path) -> int:

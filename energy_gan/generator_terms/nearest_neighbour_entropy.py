@@ -26,20 +26,24 @@ class NearestNeighbourEntropy(GeneratorTerm):
         neighbours: k, at least 1; a batch of no more than k samples uses all there are.
         least: distances below this, in standardised units, count as this: neither the estimate nor
             the force between two samples becomes infinite. Positive.
+        of_latent: samples lie on a sheet of the latent's dimension d, and H is that on it, not in all of
+            their space: so where they have many more numbers than z.
         weight: as in `GeneratorTerm`.
     """
 
-    def __init__(self, neighbours: int = 3, least: float = 1e-6, weight: float = 1.0):
+    def __init__(
+        self, neighbours: int = 3, least: float = 1e-6, of_latent: bool = False, weight: float = 1.0
+    ):
         super().__init__(weight)
         if neighbours < 1:
             raise ValueError(f"neighbours must be at least 1, got {neighbours}")
         if not 0 < least < math.inf:
             raise ValueError(f"least must be a positive number, got {least}")
-        self.neighbours, self.least = neighbours, least
+        self.neighbours, self.least, self.of_latent = neighbours, least, of_latent
 
     def forward(self, generator: Generator, draw: Draw, negatives: Negatives | None) -> Scalar:
         x = draw.samples.flatten(1)
-        n, dimension = x.shape
+        n, dimension = len(x), (draw.latent if self.of_latent else x).shape[1]
         k = min(self.neighbours, n - 1)
         log_ball = dimension / 2 * math.log(math.pi) - math.lgamma(dimension / 2 + 1)
         psi = torch.digamma(torch.tensor([n, k], dtype=torch.float64)).tolist()

@@ -52,6 +52,13 @@ class Draw(NamedTuple):
         return self.log_weights.exp() @ values
 
 
+class Pushed(NamedTuple):
+    """Samples of a generator whose density is known, with that density."""
+
+    samples: Points
+    log_prob: Energies
+
+
 class Generator(nn.Module):
     """x = G(z), or x = G(z) + L(z) ε, with the prior over z.
 
@@ -149,9 +156,17 @@ class Generator(nn.Module):
             InputError: this one does not.
         """
         raise InputError(
-            "this part needs a generator whose density is known exactly: give a FlowGenerator, as in "
-            "METHOD=flow_contrast"
+            "this part needs a generator whose density is known exactly: give a FlowGenerator, as METHOD=fce"
         )
+
+    def pushed(self, latent: Latents) -> Pushed:
+        """G(z) with log q(G(z)), differentiable in the weights through both.
+
+        Raises:
+            InputError: the density is not known.
+        """
+        samples = self(latent)
+        return Pushed(samples, self.log_prob(samples))
 
     @torch.no_grad()
     def calibrate(self, n: int = 16_384, batch_size: int = 1_024, seed: int = 0) -> None:

@@ -1,13 +1,14 @@
 """The contract of a method: its players, its step, and what it has learned."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from energy_gan.generators.base import Generator
+from energy_gan.generators.ensemble import Ensemble
 from energy_gan.inference.ranking import Ranking
 from energy_gan.methods.lean import Lean
 from energy_gan.methods.phases import Phases
@@ -26,8 +27,11 @@ class Learned(NamedTuple):
     generator: with its prior; `draw(latent)` gives samples.
     inference: x -> z.
     classes: x -> logits.
+    networks: those that a generator of weights makes, which are no points.
     noise: σ of the noise that the points get in training before the energy sees them.
     walked: the chains that its negatives come from.
+    constant: log Z of the energy, where the method learns it.
+    shades: of a pixel, where images get noise that fills these in training.
     """
 
     energy: nn.Module | None = None
@@ -35,11 +39,14 @@ class Learned(NamedTuple):
     generator: Generator | None = None
     inference: nn.Module | None = None
     classes: nn.Module | None = None
+    networks: Ensemble | None = None
     noise: float = 0.0
     walked: Walked | None = None
+    constant: Tensor | None = None
+    shades: int | None = None
 
 
-OFFERS = ("energy", "ranking", "generator", "inference", "classes")
+OFFERS = ("energy", "ranking", "generator", "inference", "classes", "networks")
 
 
 class Method(Lean, ABC):
@@ -142,10 +149,17 @@ class Method(Lean, ABC):
         """
         if self.learned.energy is not None and not self.second_derivatives:
             self.learned.energy.compile(backend=backend)
-        if self.learned.generator is not None:
-            self.learned.generator.network.compile(backend=backend)
+        for generator in self._generators():
+            generator.network.compile(backend=backend)
 
     def calibrate(self) -> None:
         """Make what was trained ready for evaluation: batch norm's statistics for the present weights."""
+        for generator in self._generators():
+            generator.calibrate()
+
+    def _generators(self) -> Iterator[Generator]:
+        """Of points, or of networks."""
         if self.learned.generator is not None:
-            self.learned.generator.calibrate()
+            yield self.learned.generator
+        if self.learned.networks is not None:
+            yield self.learned.networks.generator

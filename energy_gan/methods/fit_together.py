@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
@@ -73,6 +74,35 @@ def check_energy(method: Method | Grid, draw: Draw | None = None) -> Negatives:
     negatives = negatives.seen(x, method.energy(negatives.samples))
     method.objective(method.energy(x), negatives)
     return negatives
+
+
+@torch.no_grad()
+def check_contrast(method: Method) -> None:
+    """ValueError where an energy and a flow do not go together."""
+    generator, share, shades = method.generator, method.likelihood_share, method.shades
+    if not generator.knows_density:
+        raise ValueError(
+            f"contrast needs a generator whose density is known, a flow, and this {type(generator).__name__} "
+            "has none: give method.generator._target_=energy_gan.generators.flow.FlowGenerator"
+        )
+    if not 0 <= share <= 1 or method.contrast_every < 1:
+        raise ValueError(
+            f"likelihood_share must be from 0 to 1 and contrast_every at least 1, got {share} and "
+            f"{method.contrast_every}"
+        )
+    check_shades(shades, method.shape)
+    pushed, x = generator.pushed(generator.prior.sample(2)), torch.zeros(2, *method.shape)
+    _expect("the flow's samples", pushed.samples.shape, x.shape)
+    _expect("the energy, one number a point,", method.energy(x).shape, x.shape[:1])
+
+
+def check_shades(shades: int | None, shape: Sequence[int]) -> None:
+    """ValueError where noise is to fill the shades of what is no image."""
+    if shades is not None and (shades < 2 or len(shape) != 3):
+        raise ValueError(
+            f"shades must be at least 2, of the pixels of images, got {shades} for points of shape "
+            f"{list(shape)}: points have none, give shades=null"
+        )
 
 
 @torch.no_grad()
@@ -210,24 +240,42 @@ def check_classes(method: Method) -> None:
 
 
 @torch.no_grad()
-def check_labels(method: Method, data: "LightningDataModule") -> None:
-    """InputError where a cross-entropy has a weight and the data no labels, or more classes than the energy.
+def check_labels(method: Method, what: str, classes: nn.Module, data: "LightningDataModule") -> None:
+    """InputError where the data have no labels, or more classes than there are logits.
 
     Args:
+        what: needs the labels.
+        classes: x -> logits.
         data: after their `setup`; those that have labels keep them in `labels`.
     """
-    if not method.cross_entropy:
-        return
     if "labels" not in data.has:
         raise InputError(
-            f"method.cross_entropy={method.cross_entropy} needs points with labels and these have none: give "
-            "a labelled set (data=digits, mnist, cifar10, or data=folder with a folder for each class)"
+            f"{what} needs points with labels and these have none: give a labelled set (data=digits, mnist, "
+            "cifar10, two_moons, or data=folder with a folder for each class)"
         )
-    known = stated(method.energy, "classes")(torch.zeros(1, *method.shape, device=method.device)).shape[1]
+    training = classes.training
+    known = classes.eval()(torch.zeros(2, *method.shape, device=method.device)).shape[1]
+    classes.train(training)
     if (there := int(data.labels.max()) + 1) > known:
         raise InputError(
-            f"the data have {there} classes and the energy {known}: give the n_classes={there} of its logits"
+            f"the data have {there} classes and the logits are of {known}: give n_classes={there}"
         )
+
+
+@torch.no_grad()
+def check_networks(method: Method) -> None:
+    """ValueError where a generator of networks, its entropy and what a step takes do not go together."""
+    if method.n_networks < 2:
+        raise ValueError(f"n_networks must be at least 2, got {method.n_networks}")
+    if not 0 < method.loss_weight < math.inf:
+        raise ValueError(f"loss_weight must be a positive number, got {method.loss_weight}")
+    if method.entropy.needs_negatives or any(True for _ in method.entropy.parameters()):
+        name = type(method.entropy).__name__
+        raise ValueError(f"the entropy of weights takes neither negatives nor a network, got {name}")
+    generator, training = method.generator, method.generator.training
+    generator.eval()
+    method.entropy(generator, generator.draw(generator.prior.sample(2)), None)
+    generator.train(training)
 
 
 def _expect(what: str, given: Sequence[int], expected: Sequence[int]) -> None:

@@ -26,15 +26,15 @@ from torch import nn
 from energy_gan.energies.base import stated
 from energy_gan.inference.base import Inference
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.fit_together import check_classes, check_energy, check_labels
-from energy_gan.methods.phases import Objective, Penalty, phases
+from energy_gan.methods.fit_together import check_classes, check_energy, check_labels, check_shades
+from energy_gan.methods.phases import Objective, Penalty, class_terms, phases
 from energy_gan.methods.players import Player, Terms
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.negatives.last_step import ThroughLastStep
-from energy_gan.objectives import cross_entropy, maximum_likelihood
+from energy_gan.objectives import maximum_likelihood
 from energy_gan.optim.learns import Learns
-from energy_gan.randomness import noised
-from energy_gan.shapes import Batch, Labels, Points
+from energy_gan.randomness import dequantised, noised
+from energy_gan.shapes import Batch
 
 
 class MaximumLikelihood(Method):
@@ -49,6 +49,8 @@ class MaximumLikelihood(Method):
         penalty: (points, their energies) -> a term that keeps the energy smooth; None leaves it out.
         through_last_step: what the chains' dependence on the weights adds to the loss; None leaves it out.
         data_noise: σ of the noise that the data get: the density is one of x + σ ε. Not negative.
+        shades: of the pixels of images, whose noise then fills them: a density of images, not of points on a
+            lattice. None: no such noise.
         inference: x -> z for the generator that the negatives are, where they are one: a short run.
         cross_entropy: the weight of that of the labelled points, at least 0. Above 0 the energy must have
             classes and the data labels.
@@ -65,16 +67,18 @@ class MaximumLikelihood(Method):
         penalty: Penalty | None = None,
         through_last_step: ThroughLastStep | None = None,
         data_noise: float = 0.0,
+        shades: int | None = None,
         inference: Inference | None = None,
         cross_entropy: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
-        self.energy, self.negatives, self.data_noise = energy, negatives, data_noise
+        self.energy, self.negatives, self.data_noise, self.shades = energy, negatives, data_noise, shades
         self.objective, self.penalty, self.cross_entropy = objective, penalty, cross_entropy
         self.through_last_step, self.inference = through_last_step, inference
         self.second_derivatives = penalty is not None or through_last_step is not None
         self.last_negatives: Negatives | None = None  # for those who watch
+        check_shades(shades, self.shape)
         found = check_energy(self)
         if through_last_step is not None:
             through_last_step.check(found, negatives)
@@ -87,7 +91,10 @@ class MaximumLikelihood(Method):
         self.players = [Player("energy", energy, self.energy_terms, energy_learns)]
 
     def on_fit_start(self) -> None:
-        check_labels(self, self.trainer.datamodule)
+        if self.cross_entropy:
+            classes = stated(self.energy, "classes")
+            what = f"method.cross_entropy={self.cross_entropy}"
+            check_labels(self, what, classes, self.trainer.datamodule)
         super().on_fit_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -99,22 +106,15 @@ class MaximumLikelihood(Method):
     def energy_terms(self, batch: Batch) -> Terms:
         """Positive and negative phase (Eq. 7), and what the labels say."""
         negatives = self.negatives(self.energy, None, batch.x)
-        x = noised(batch.x, self.data_noise)
+        x = noised(dequantised(batch.x, self.shades), self.data_noise)
         found = phases(self.energy, x, negatives, self.objective, self.penalty)
         self.negatives.note(found.positive, found.negatives)
         self.report_means(found)
         self.last_negatives = found.negatives
-        terms = {**found.terms, **self.class_terms(x, batch.labels)}
+        terms = {**found.terms, **class_terms(self.energy, x, batch.labels, self.cross_entropy)}
         if self.through_last_step is not None:
             terms |= self.through_last_step.terms(self.energy, found.negatives, self.negatives)
         return terms
-
-    def class_terms(self, x: Points, labels: Labels | None) -> Terms:
-        """The weighted cross-entropy, where it has a weight and the batch labels."""
-        if not self.cross_entropy or labels is None:
-            return {}
-        logits = stated(self.energy, "classes")(x)
-        return {"cross_entropy": self.cross_entropy * cross_entropy(logits, labels)}
 
     @property
     def learned(self) -> Learned:
@@ -125,6 +125,7 @@ class MaximumLikelihood(Method):
             classes=stated(self.energy, "classes"),
             noise=self.data_noise,
             walked=self.negatives.walked,
+            shades=self.shades,
         )
 
     def vital_signs(self, n: int, rng: torch.Generator) -> dict[str, float]:

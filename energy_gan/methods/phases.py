@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
+from energy_gan.energies.base import stated
 from energy_gan.methods.players import Terms
 from energy_gan.negatives.base import Negatives
+from energy_gan.objectives import cross_entropy
 from energy_gan.samplers.base import Energy
-from energy_gan.shapes import Energies, Points, Scalar
+from energy_gan.shapes import Energies, Labels, Points, Scalar
 
 Objective = Callable[[Energies, Negatives], Terms]
 Penalty = Callable[[Points, Energies], Scalar]
@@ -43,3 +46,10 @@ def phases(
     if penalty is not None:
         terms = {**terms, "penalty": penalty(x, positive)}
     return Phases(terms, positive, negatives._replace(energies=negative.detach()))
+
+
+def class_terms(energy: nn.Module, x: Points, labels: Labels | None, weight: float) -> Terms:
+    """The weighted cross-entropy of labelled points, where it has a weight and the batch labels."""
+    if not weight or labels is None:
+        return {}
+    return {"cross_entropy": weight * cross_entropy(stated(energy, "classes")(x), labels)}

@@ -42,6 +42,9 @@ class PointEvaluation:
         modes_covered             modes with at least half their share         density
         sliced_w2                 to fresh draws of the density; without one, to the held-out points
         energy_gap                mean energy of samples − of held-out points  energy
+    Given the sampler's density:
+        kl_data_generator         KL(P_data ‖ P_generator)                     plane, density
+        kl_generator_energy       as the mean of log q − log p of the samples  log Z, energy
     Given refined samples too (of the generator, after steps of MALA on the energy), the numbers of a
     sampler again, as refined_….
 
@@ -79,6 +82,7 @@ class PointEvaluation:
         n_samples: int | None = None,
         log_normalizer: float | None = None,
         refined: Sampler | None = None,
+        log_density: Energy | None = None,
     ) -> Numbers:
         """The row of a model, which may lack a generator or an energy.
 
@@ -86,6 +90,7 @@ class PointEvaluation:
             refined: the sampler whose samples are refined on the energy.
             n_samples: instead of the evaluation's own, for a quick look.
             log_normalizer: log Z where it is known; in the plane it is measured all the same.
+            log_density: of the sampler, where it is known.
         """
         numbers, log_masses = {}, None
         if energy is not None:
@@ -97,6 +102,9 @@ class PointEvaluation:
                 numbers |= {"log_normalizer": log_normalizer} | self._of_energy(log_masses)
             if log_normalizer is not None:
                 numbers["held_out_log_likelihood"] = -held_out_energy - log_normalizer - self.log_volume
+        if log_density is not None and self.in_plane and self.density is not None:
+            of_samples = self.grid.log_masses(log_density)
+            numbers["kl_data_generator"] = float(kl_divergence(self._data_log_masses, of_samples))
         for prefix, sampler in (("", sample), ("refined_", refined)):
             if sampler is None:
                 continue
@@ -104,7 +112,12 @@ class PointEvaluation:
                 samples = sampler(n_samples or self.n_samples).to(self.points)
             of_samples = self._of_samples(samples, log_masses)
             if energy is not None:
-                of_samples["energy_gap"] = _mean(energy, samples[: self.n_evaluated]) - held_out_energy
+                some = samples[: self.n_evaluated]
+                generated_energy = _mean(energy, some)
+                of_samples["energy_gap"] = generated_energy - held_out_energy
+                if log_density is not None and not prefix and log_normalizer is not None:
+                    kl = _mean(log_density, some) + generated_energy + log_normalizer
+                    of_samples["kl_generator_energy"] = kl  # of no cells
             numbers |= {prefix + name: value for name, value in of_samples.items()}
         return numbers
 

@@ -38,7 +38,7 @@ class NegativeSampler(nn.Module, ABC):
         """Negatives without a graph: from the generator's batch `draw`, the data `x` or from elsewhere."""
 
     def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
-        """What makes such negatives of latents of a known law, a short run; None where nothing does."""
+        """What makes samples of latents of a known law: a short run, a flow; None where nothing does."""
         return None
 
     def remembered(self, n: int) -> Points:

@@ -4,8 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import nn
 
-from energy_gan.generators.base import Draw
+from energy_gan.energies.base import stated
+from energy_gan.generators.base import Draw, Generator
 from energy_gan.negatives.base import Negatives, NegativeSampler
 from energy_gan.shapes import Energies, Points
 
@@ -24,7 +26,7 @@ class DensityNegatives(NegativeSampler):
 
 
 class NoNegatives(NegativeSampler):
-    """One point that nobody looks at, for an energy that is normalised by construction."""
+    """One point that nobody looks at, for an energy that is normalised by construction: that of a flow."""
 
     def __init__(self, shape: Sequence[int]):
         super().__init__()
@@ -32,3 +34,6 @@ class NoNegatives(NegativeSampler):
 
     def forward(self, energy: Callable[[Points], Energies], draw: Draw | None, x: Points) -> Negatives:
         return Negatives(torch.zeros(1, *self.shape))
+
+    def generator(self, energy: nn.Module, shape: Sequence[int]) -> Generator | None:
+        return stated(energy, "flow")

@@ -16,6 +16,23 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def restarted(progress: float, at: float = 0.5, factor: float = 0.1) -> float:
+    """`cosine` over the share `at` of the steps, and over those that follow again, from `factor` on.
+
+    Args:
+        at: between 0 and 1.
+        factor: of the rate after it, not negative.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not 0 < at < 1 or not 0 <= factor < math.inf:
+        raise ValueError(f"at must be between 0 and 1 and factor not negative, got {at} and {factor}")
+    if progress < at:
+        return cosine(progress / at)
+    return factor * cosine((progress - at) / (1 - at))
+
+
 def between(
     progress: float, begin: float = 0.0, end: float = 1.0, warm_up: float = 0.02, least: float = 0.02
 ) -> float:

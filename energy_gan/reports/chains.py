@@ -15,7 +15,7 @@ from torch import Tensor
 from energy_gan.data.base import DataModule
 from energy_gan.energies.base import stated
 from energy_gan.model import Model, evaluating
-from energy_gan.randomness import random_generator
+from energy_gan.randomness import filled, random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import CHAINS
 from energy_gan.reports.section import Section
@@ -91,6 +91,8 @@ class Drift(Section):
 def as_trained(x: Tensor, data: DataModule, model: Model, rng: torch.Generator) -> Float[Tensor, "N *S"]:
     """Points as the energy has seen them in training: standardised, with the noise that they got there."""
     u = data.standardise(x).to(model.method.shift.device)
+    if (shades := model.learned.shades) is not None:
+        return filled(u, shades, torch.rand(u.shape, generator=rng, device=u.device))
     return u + model.data_noise * normal_like(u, rng) if model.data_noise else u
 
 

@@ -11,12 +11,14 @@ from energy_gan.reports.anatomy import Convergence, ImageConvergence
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
+from energy_gan.reports.flows import Bits, LearnedConstant
 from energy_gan.reports.grids import Grids
 from energy_gan.reports.images import ImageEnergies, ImageSamples
 from energy_gan.reports.interpolation import Interpolation
 from energy_gan.reports.latent_likelihood import LatentLikelihood
 from energy_gan.reports.latents import LatentLaw
 from energy_gan.reports.levels import Levels, OwnSamples
+from energy_gan.reports.networks import Networks
 from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
@@ -28,7 +30,7 @@ from energy_gan.reports.text import TextLatents, TextSamples
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
-    *(TextSamples, TextLatents, Symbols),
+    *(TextSamples, TextLatents, Symbols, Networks, Bits, LearnedConstant),
 )
 
 
@@ -40,6 +42,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         table                     points whose density is not known
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
+        law                       one of these two
         base                      its energy has one
         grids                     its generator goes from coarse to fine
         levels                    its energy is one of all noise levels
@@ -48,6 +51,9 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         free                      its inference also finds latents that the prior never has
         noise                     its energy is of data with noise
         chains                    its energy learned by chains of its own
+        exact                     the same exactly: its generator is a flow
+        constant                  its energy's log Z is learned
+        shades                    noise has filled those of its images
         weights                   its generator's density is known, so that samples have weights
         lenet, inception          features of images that can be had
 
@@ -59,6 +65,8 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"table"}
     if "points" in has:
         has |= {"plane" if data.shape == (2,) else "space"}
+    if has & {"energy", "generator"}:
+        has |= {"law"}
     if "energy" in has and stated(model.learned.energy, "base") is not None:
         has |= {"base"}
     if "energy" in has and stated(model.learned.energy, "levels") is not None:
@@ -77,6 +85,12 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         has |= {"chains"}
     if "generator" in has and model.learned.generator.has_density:
         has |= {"weights"}
+    if "generator" in has and model.learned.generator.knows_density:
+        has |= {"exact"}
+    if model.learned.constant is not None:
+        has |= {"constant"}
+    if model.learned.shades is not None:
+        has |= {"shades"}
     if has & {"labels", "modes"}:
         has |= {"lenet"}
     if "images" in has and data.shape[0] in (1, 3):

@@ -17,8 +17,9 @@ COMPARED = 2_000  # images whose energies are compared with others'
 
 
 class Classes(Section):
-    """Accuracy and calibration. Of images also the AUROC of the energy, the chance that another image has a
-    higher one than one held out: against noise, every pixel uniform, and against copies of half the contrast.
+    """Accuracy and calibration. Of images also the AUROC of the energy, or of what else ranks: the chance
+    that another image has a higher one than one held out, against noise, every pixel uniform, and against
+    copies of half the contrast.
     """
 
     needs = "classes labels"
@@ -31,14 +32,14 @@ class Classes(Section):
         self.labels = self.data.held_out_labels[self.labelled]
         self.probabilities = model.classify(self.data.held_out[self.labelled])
         numbers = of_classes(self.probabilities, self.labels)
-        return numbers | self._told(model) if {model.kind, *model.offers} >= {"images", "energy"} else numbers
+        return numbers | self._told(model) if model.kind == "images" else numbers
 
     def _told(self, model: Model) -> dict[str, float]:
         own = self.data.pixels(self.data.held_out[:COMPARED])
         noise = torch.rand(own.shape, generator=torch.Generator().manual_seed(self.seed))
-        inside = model.energy(own).numpy()
+        inside = model.ranking(own).numpy()
         others = {"noise": noise, "scaled": own / 2}
-        return {f"auroc_{name}": auroc(inside, model.energy(x).numpy()) for name, x in others.items()}
+        return {f"auroc_{name}": auroc(inside, model.ranking(x).numpy()) for name, x in others.items()}
 
     def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
         found = self.probabilities, self.labels

@@ -66,7 +66,9 @@ KL, TV = "agreement: KL to the energy", "agreement: total variation"
 PERPLEXITY = "samples: perplexity of sentences"
 COVERAGE, FOUND = "samples: mode coverage", "samples: modes and classes found"
 FRECHET, RECALL, SPREAD = "samples: Fréchet distance", "samples: recall", "samples: KL of classes and modes"
-TOLD = "classes: AUROC of the energy"
+TOLD = "classes: AUROC of the energy or ranking"
+MANY, APART = "classes: accuracy of networks", "classes: how far networks are apart"
+PATHS = "classes: loss on paths between networks"
 STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
@@ -76,6 +78,7 @@ LATENTS, BOUND = "training: energy gap of the latents", "training: reconstructio
 BY_GRID = "training: energy gaps of grids that learn"
 GAPS, SLOPES = "agreement: energy gaps by grid", "agreement: slope of the energy"
 STARTED = "samples: correlation with the first pixel"
+BITS = "agreement: bits per dimension"
 
 LOG_Z = Number(
     "log_normalizer", "log Z", None, "agreement: log normaliser", unit="nats", needs="plane energy"
@@ -101,6 +104,26 @@ OF_ENERGY = (  # of points, on a grid
     Number("kl_data_energy", "KL(data‖energy)", "low", KL, unit="nats", needs="plane density energy"),
     Number("tv_data_energy", "TV(data, energy)", "low", TV, needs="plane density energy"),
 )
+OF_FLOW = (  # a generator whose density is known
+    Number("kl_data_generator", "KL(data‖gen.)", "low", KL, unit="nats", needs="plane density exact"),
+)
+OF_CONSTANT = (  # of an energy whose log Z is a weight
+    Number("learned_log_normalizer", "log Z as learned", None, None, unit="nats"),
+    Number(
+        "learned_log_normalizer_error",
+        "its error",
+        None,
+        "agreement: error of the learned log Z",
+        unit="nats",
+    ),
+)
+OF_BITS = (  # of held-out images, of a flow and of the energy beside it
+    Number("bits_per_dimension", "bits per dimension, flow", "low", BITS, unit="bits"),
+    Number("energy_bits_per_dimension", "bits per dimension, energy", "low", BITS, True, "bits", "constant"),
+    Number("bits_gained", "bits that the energy gains", "high", None, True, "bits", "constant"),
+    Number("importance_log_normalizer", "log Z by weights", None, None, True, "nats", "constant"),
+    Number("importance_ess", "effective share of them", "high", None, True, "", "constant"),
+)
 OF_SAMPLES = (
     Number("kl_generator_energy", "KL(gen.‖energy)", "low", KL, unit="nats", needs="plane energy generator"),
     Number("tv_generator_energy", "TV(gen., energy)", "low", TV, needs="plane energy generator"),
@@ -116,7 +139,7 @@ RIVALS = (  # of tables, whose density is not known
     Number("kernel_log_likelihood", "… of a kernel estimate", None, None, True, "nats", "energy table"),
     Number("gaussian_log_likelihood", "… of a Gaussian", None, None, True, "nats", "energy table"),
 )
-POINTS = (*OF_ENERGY, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
+POINTS = (*OF_ENERGY, *OF_FLOW, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
 ASSESSMENT = (
     *(n._replace(at_end=True, needs="energy") for n in (LOG_Z, LIKELIHOOD)),
     Number("likelihood_gain", "gain over a Gaussian", "high", None, True, "nats", "energy"),
@@ -274,8 +297,24 @@ CLASSES = (  # of held-out points with labels
     Number("accuracy", "accuracy", "high", "classes: accuracy"),
     Number("calibration_error", "calibration error", "low", "classes: calibration error"),
     Number("cross_entropy", "cross-entropy", "low", "classes: cross-entropy", unit="nats"),
-    Number("auroc_noise", "AUROC, noise", "high", TOLD, needs="images energy"),
-    Number("auroc_scaled", "AUROC, half contrast", "high", TOLD, needs="images energy"),
+    Number("auroc_noise", "AUROC, noise", "high", TOLD, needs="images"),
+    Number("auroc_scaled", "AUROC, half contrast", "high", TOLD, needs="images"),
+)
+NETWORKS = (  # of networks whose weights are generated
+    Number("single_accuracy", "accuracy of one network", "high", MANY),
+    Number("single_accuracy_worst", "accuracy of the worst", "high", MANY),
+    Number("ensemble_5_accuracy", "accuracy of 5 together", "high", MANY),
+    Number("ensemble_20_accuracy", "accuracy of 20 together", "high", MANY),
+    Number("single_calibration_error", "calibration error of one", "low"),
+    Number("ensemble_5_calibration_error", "calibration error of 5", "low"),
+    Number("ensemble_20_calibration_error", "calibration error of 20", "low"),
+    Number("network_agreement", "points that two name alike", None, "classes: agreement of networks"),
+    Number("network_distance", "distance of two networks", "high", APART),
+    Number("network_nearest", "distance to the nearest", "high", APART),
+    Number("network_entropy", "entropy of the networks", "high", unit="nats"),
+    Number("path_ends_loss", "loss of networks", "low", PATHS, unit="nats"),
+    Number("path_latent_loss", "highest on latent paths", "low", PATHS, unit="nats"),
+    Number("path_straight_loss", "highest on straight paths", None, PATHS, unit="nats"),
 )
 SYMBOLS = (  # of samples that are to be of a class
     Number("class_samples_right", "samples of a class right", "high", None, True, "", "images"),
@@ -316,6 +355,14 @@ TRACKED = (
     Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
     Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
     Number("train/fine_gap", "energy gap of the fine grid", None, BY_GRID),
+    Number(
+        "train/told",
+        "what the energy tells, a bound on JS",
+        None,
+        "training: contrast with the flow",
+        unit="nats",
+    ),
+    Number("train/accuracy", "points that it tells right", None, "training: accuracy of the contrast"),
     Number("train/gradient_energy", "gradient of the energy", None, GRADIENTS),
     Number("train/gradient_generator", "gradient of the generator", None, GRADIENTS),
 )
@@ -336,10 +383,13 @@ for _n in (
     *OF_LIKELIHOOD,
     *LEVELS,
     *OWN_SAMPLES,
+    *OF_CONSTANT,
+    *OF_BITS,
     *OF_LATENTS,
     *OF_LATENT_LIKELIHOOD,
     *CLASSES,
     *SYMBOLS,
+    *NETWORKS,
     *MOVED,
     *TRACKED,
 ):

@@ -35,6 +35,7 @@ PANELS = (
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
     Panel("pictures", "reconstruction", ("reconstruction",), "pictures"),
     Panel("pictures", "classes", ("classes", "samples_by_class", "latents_by_class"), "pictures"),
+    Panel("pictures", "networks", ("networks", "decision_boundaries"), "pictures"),
     Panel("pictures", "anatomy of learning by chains", ("anatomy", "long_chains"), "pictures"),
     Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),
 )

@@ -25,7 +25,7 @@ REFINE = 5  # steps of MALA
 class Points(Section):
     """The agreement of data, energy and generator, as far as there are, by `metrics/points.py`."""
 
-    needs = "points"
+    needs = "points law"
     numbers = POINTS
     least = 1_000
 
@@ -65,9 +65,13 @@ class Points(Section):
         energy = self._energy(model) if "energy" in model.offers else None
         if samples is None:
             return self.evaluation(energy, None)
-        samples = self._seen(samples)
+        samples, exact = self._seen(samples), model.learned.generator.knows_density
         return self.evaluation(
-            energy, lambda n: samples[:n], len(samples), refined=refined if energy else None
+            energy,
+            lambda n: samples[:n],
+            len(samples),
+            refined=refined if energy else None,
+            log_density=model.generator_log_prob if exact and self.data.density is not None else None,
         )
 
     def _seen(self, x: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     OmegaConf.register_new_resolver(
         "halving", lambda least, shape: _doubling(least, shape)[::-1], replace=True
     )
+    OmegaConf.register_new_resolver("levels", _levels, replace=True)
     OmegaConf.register_new_resolver("coarser", _coarser, replace=True)
     overrides = [_quoted(override) for override in overrides]
     if not _chosen("experiment", overrides) and (recipe := _recipe(overrides)):
@@ -125,6 +126,14 @@ def _recipe(overrides: Sequence[str]) -> str | None:
 def _doubling(least: int, shape: Sequence[int]) -> list[int]:
     """Widths of layers that each halve an image, down to 4 to 7 pixels: least, 2 least, 4 least, …"""
     return [least * 2**i for i in range(max(1, int(min(shape[1:])).bit_length() - 3))]
+
+
+def _levels(shape: Sequence[int]) -> int:
+    """How often height and width can be halved, to whole numbers of at least 4 pixels; at least once."""
+    levels = 1
+    while all(side % 2 ** (levels + 1) == 0 and side >= 8 * 2**levels for side in shape[1:]):
+        levels += 1
+    return levels
 
 
 def _coarser(factor: int, shape: Sequence[int]) -> list[int]:

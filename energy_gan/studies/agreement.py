@@ -15,7 +15,7 @@ class TwoDimensions(Agreement):
     )  # fmt: skip
     held_out = tuple(HELD_OUT)
     methods = (
-        "aligned", "aligned_chains", "flow_contrast", "kim_bengio", "exact_likelihood", "convergent", "flow",
+        "aligned", "aligned_chains", "fce", "kim_bengio", "exact_likelihood", "convergent", "flow",
     )  # fmt: skip
     seeds = (0, 1, 2, 3, 4)
     columns: ClassVar = {

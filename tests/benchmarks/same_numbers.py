@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 
 POINTS = ("kim_bengio", "meg", "aligned", "aligned_chains", "tilted", "exact_likelihood", "flow")
-POINTS += ("flow_contrast", "convergent")
-IMAGES = ("kim_bengio", "meg", "critic", "gan", "tilted")
+POINTS += ("fce", "convergent")
+IMAGES = ("kim_bengio", "meg", "critic", "gan", "tilted", "fce")
 SMALL = ["data.n_points=2000", "data.n_held_out=2000", "callbacks.report.n_samples=20000"]
 SMALL += ["callbacks.report.n_samples_during=5000", "callbacks.report.every_n_steps=40"]
 RECIPES = {

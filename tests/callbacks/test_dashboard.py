@@ -78,19 +78,23 @@ def test_the_panels_show_what_runs_log(chains_run):
     """Each name is one that some run logs: points with chains, digits with classes, stacked digits, noise."""
     _, points = tensorboard(chains_run)
     logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
-    logged |= {"grids", "latent_map", "latent_energies", "long_chains"}
+    logged |= {"networks", "decision_boundaries", "grids", "latent_map", "latent_energies", "long_chains"}
     logged |= {"samples_by_class", "latents_by_class"}
     for given in (
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
         ["data=digits", "method=tilted"],
         ["data=digits", "method=jem"],
+        ["data=digits", "method=hypernetwork"],
         ["data=digits", "method=lebm"],
         ["data=python_topics", "method=lebm"],
         ["data=digits", "method=multigrid"],
+        ["data=digits", "method=fce"],
+        ["data=eight_gaussians", "method=fce"],
     ):
         images = sweep_check.logged_names(compose(given), "val/", here=False)
         logged |= images.during | images.at_end
+    logged |= {"train/told", "train/accuracy"}  # the energy of fce rests in the first steps
     few = ["method.step_choice.n=2", "method.step_choice.points=1"]
     coupled = ["method=symbol_vector"]
     for given in (["method=lebm"], coupled, ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):

@@ -20,7 +20,7 @@ SHIPPED = [name for name in options("data") if "data.sampled." in (CONF / f"data
 IN_THE_PLANE = {"mixture": ["data.density.dimension=2"]}
 HEAVY = ("heavy_tails",)
 ANY_SCALE = {"uneven_scales": 0.35, "heavy_tails": 0.35, "uneven_weights": 0.2, "mixture": 5}  # beyond 1
-ANY_SCALE |= {"anatomy_gaussians": 0.3, "anatomy_rings": 1.0}
+ANY_SCALE |= {"anatomy_gaussians": 0.3, "anatomy_rings": 1.0, "two_moons": 0.55}
 NARROW = {
     "four_spin": FourSpin(radial_std=0.2, tangential_std=0.05),
     "two_spiral": TwoSpiral(jitter=0.06, std=0.035),

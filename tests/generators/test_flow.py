@@ -7,7 +7,6 @@ import torch
 
 from energy_gan.energies.flow import FlowEnergy
 from energy_gan.errors import InputError
-from energy_gan.generator_terms.exact import ExactEntropy, ExactLikelihood
 from energy_gan.generators.base import Generator
 from energy_gan.generators.flow import FlowGenerator
 from energy_gan.generators.priors import NormalPrior
@@ -77,18 +76,8 @@ def test_noise_contrast_is_stationary_where_the_energy_is_the_data_s():
 def test_noise_contrast_needs_a_known_density():
     with pytest.raises(ValueError, match="DensityNegatives"):
         noise_contrast(torch.zeros(3), Negatives(torch.zeros(3, 2), energies=torch.zeros(3)))
-    with pytest.raises(InputError, match="METHOD=flow_contrast"):
+    with pytest.raises(InputError, match="METHOD=fce"):
         Generator(torch.nn.Linear(2, 2), NormalPrior(2)).log_prob(torch.zeros(1, 2))
-
-
-def test_a_flow_s_entropy_and_likelihood_are_exact(flow):
-    """Against the definition: −E[log q] of its own samples, E[log q] of the energy's."""
-    draw = flow.draw(flow.prior.sample(512, torch.Generator().manual_seed(1)))
-    log_q = flow.log_prob(draw.samples)
-    torch.testing.assert_close(ExactEntropy()(flow, draw, None), -log_q.mean())
-    y = torch.randn(512, 2)
-    likelihood = ExactLikelihood()(flow, draw, Negatives(y))
-    torch.testing.assert_close(likelihood, flow.log_prob(y).mean())
 
 
 def test_refined_and_weighted_samples_of_a_run(finished_run):

@@ -124,7 +124,7 @@ def test_impossible_values_are_refused_at_construction(make, message):
     ("data", "message"),
     [
         (Blobs, "cross_entropy=1.0 needs points with labels and these have none"),
-        (Labelled, "the data have 5 classes and the energy 3: give the n_classes=5"),
+        (Labelled, "the data have 5 classes and the logits are of 3: give n_classes=5"),
     ],
 )
 def test_data_without_the_labels_are_refused_before_the_first_step(data, message):

@@ -14,14 +14,15 @@ from energy_gan.run.build import build
 from energy_gan.run.compose import compose, options
 from energy_gan.shapes import Batch
 
-ALONE = {"convergent", "exact_likelihood", "flow", "tilted_energy"}  # an energy without a generator
+ALONE = {"convergent", "exact_likelihood", "tilted_energy"}  # an energy without a generator
 ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 ON_GRIDS = {"multigrid", "multigrid_dilated"}
 WITH_INFERENCE = {"short_run", *ON_GRIDS}
 # latents are inferred, no energy of points
 LATENT = {"abp", "lebm", "lebm_short_run", "sri", "symbol_vector", "triangle", "vae"}
 CLASSES = {"classifier", "jem"}  # an energy of classes, which data with labels teach
-ON_IMAGES = {"critic", "gan", *CLASSES, *ON_GRIDS, "symbol_vector"}  # recipes for images only
+OF_NETWORKS = {"hypernetwork"}  # samples are weights
+ON_IMAGES = {"critic", "gan", *CLASSES, *OF_NETWORKS, *ON_GRIDS, "symbol_vector"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
 CONSTANTS = {"energy.experts.bias", "energy.energy.experts.bias", "terms.critic.critic.experts.bias"}
@@ -100,6 +101,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
     besides |= {"inference"} if name in WITH_INFERENCE else set()
     expected = {"generator", "inference", "ranking"} if name in LATENT else {"energy"} | besides
     expected |= {"classes"} if name == "symbol_vector" else set()
+    expected = {"networks", "classes", "ranking"} if name in OF_NETWORKS else expected
     assert model.offers == expected <= set(OFFERS)
     held_out = trained.data.held_out[:5]
     if trained.config["kind"] != "points":
@@ -110,7 +112,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
         assert len(numbers.unique()) > 1
     if "energy" not in model.offers:
         for refused in (lambda: model.energy(held_out), lambda: model.sample(5, refine=1)):
-            with pytest.raises(InputError, match="here it needs energy"):
+            with pytest.raises(InputError, match=r"here it needs energy|no generator of points"):
                 refused()
     if name in LATENT:
         found = model.reconstruct(held_out)
@@ -128,7 +130,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
         assert model.reconstruct(held_out).points.shape == held_out.shape
     if "generator" not in model.offers:
         for refused in (lambda: model.sample(5), lambda: model.interpolate(2, 3)):
-            with pytest.raises(InputError, match="energy alone"):
+            with pytest.raises(InputError, match="no generator of points"):
                 refused()
 
 

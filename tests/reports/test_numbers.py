@@ -42,6 +42,7 @@ RUNS = {
     "digits with levels": [*DIGITS, "method=noise_levels"],
     "digits without a generator": [*DIGITS, "method=tilted_energy"],
     "digits with classes": [*DIGITS, "method=jem"],
+    "points with networks": ["data=two_moons", *POINTS[2:], "method=hypernetwork"],
 }  # fmt: skip
 GUARDED = {"log_normalizer", "held_out_log_likelihood", "likelihood_gain", "log_likelihood"}  # may not hold
 

@@ -114,8 +114,8 @@ def test_the_paper_s_networks_have_the_paper_s_sizes():
         (["data=5"], "data=5 is no name: choose one of .*celeba, "),
         (["method=nothing"], "method=nothing is unknown: choose one of abp, aligned, .*kim_bengio"),
         (
-            ["data=digits", "method=flow"],
-            "method=flow is not made for images, .*critic or gan",
+            ["data=digits", "method=exact_likelihood"],
+            "method=exact_likelihood is not made for images, .*critic or fce or",
         ),
         (["data=python_topics", "method=meg"], "method=meg is not made for text, .*give abp or lebm or"),
         (["data=text"], "data.path has no value: give data.path=VALUE"),

@@ -323,7 +323,7 @@ def test_a_failed_trial_names_its_log(open_door, monkeypatch):
 def test_mistakes_at_the_table_are_one_line(open_door):
     for arguments, said in (
         (["--methods", "magic"], "--methods magic is unknown: choose from"),
-        (["--methods", "flow"], "method=flow is not made for images"),
+        (["--methods", "exact_likelihood"], "method=exact_likelihood is not made for images"),
         (["--digits", "10"], "--digits must be from 0 to 9, got 10"),
         (["--seeds", "-1"], "0 or more"),
         (["--steps", "0"], "--steps must be at least 1, got 0"),
