@@ -16,6 +16,7 @@ SEED :=
 REFINE :=
 SAMPLER :=
 GIVEN :=
+CLASS :=
 TRAIN :=
 SCORE :=
 RATE :=
@@ -58,8 +59,8 @@ evaluate: .venv/.made ## Measure and draw a run anew: RUN=runs/…
 	@$(PY) -m energy_gan.cli.evaluate $(RUN) $(ARGS)
 
 .PHONY: sample
-sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder; text: .txt) SEED=0 REFINE=(MALA steps) GIVEN='age=40 city=Oslo' SAMPLER=(mala, hmc, langevin: in latent space)
-	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(GIVEN),--given $(GIVEN)) $(ARGS)
+sample: .venv/.made ## Draw samples: RUN=runs/… N=1000 OUT=samples.csv (images: .png, a folder; text: .txt) SEED=0 REFINE=(MALA steps) GIVEN='age=40 city=Oslo' CLASS=(a class's name) SAMPLER=(mala, hmc, langevin: in latent space)
+	@$(PY) -m energy_gan.cli.sample $(RUN) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(if $(REFINE),--refine $(REFINE)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(GIVEN),--given $(GIVEN)) $(if $(CLASS),--class $(CLASS)) $(ARGS)
 
 .PHONY: chains
 chains: .venv/.made ## Do chains in latent space make better samples? RUN=runs/… SAMPLER=mala N=10000 ARGS='--temperature 1 0.3 --steps 50'
@@ -97,6 +98,10 @@ ood: .venv/.made ## Does the energy tell other images from its own? RUN=runs/…
 energy: .venv/.made ## Score points, images or sentences: RUN=runs/… INPUT=points.csv (images: a folder; a text) VERSUS=others.csv OUT=energies.csv
 	@$(PY) -m energy_gan.cli.energy $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(VERSUS),--versus $(VERSUS)) $(if $(OUT),--out $(OUT))
 
+.PHONY: classify
+classify: .venv/.made ## Of what class? A run that learned classes: RUN=runs/… INPUT=points.csv (images: a folder; a text) OUT=classes.csv
+	@$(PY) -m energy_gan.cli.classify $(RUN) $(if $(INPUT),--input $(INPUT)) $(if $(OUT),--out $(OUT)) $(ARGS)
+
 .PHONY: compare
 compare: .venv/.made ## A table and curves of several runs: RUNS='runs/… runs/…' OUT=(runs/compare/…png)
 	@$(PY) -m energy_gan.cli.compare $(RUNS) $(if $(OUT),--out $(OUT))
@@ -106,7 +111,7 @@ draw: .venv/.made ## A table of points of a known law: DATA=thin_ridges N=1000 O
 	@$(PY) -m energy_gan.cli.draw data=$(DATA) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: study
-study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit, few_labels, multigrid, hypernetwork) ARGS='--methods … --seeds …'
+study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit, few_labels, symbols, multigrid, hypernetwork) ARGS='--methods … --seeds …'
 	@$(PY) -m energy_gan.cli.study $(STUDY) $(ARGS)
 
 .PHONY: sweep

@@ -19,6 +19,7 @@ from energy_gan.sampling import CHAINS
 from energy_gan.saving import save
 from energy_gan.sentences import Sentences
 
+NO_CLASSES = "this run has learned no classes: train METHOD=jem or symbol_vector on a labelled set"
 __all__ = ["Array", "Model", "Reconstruction", "evaluating"]
 Array = Real[Tensor, "B *S"] | Real[np.ndarray, "B *S"] | Any  # of a table also a frame
 
@@ -191,12 +192,42 @@ class Model(Sentences):
             InputError: the method learned no classes, or x has another shape than the points trained on.
         """
         if self.learned.classes is None:
-            raise InputError("this run has learned no classes: train METHOD=jem on a labelled set")
+            raise InputError(NO_CLASSES)
         x = self._checked(x)
         with evaluating(self.learned.classes) as classes, torch.inference_mode():
             return in_batches(
                 lambda part: classes(self.units.networks(part)).softmax(1), x, self.method.shift.device
             ).cpu()
+
+    @property
+    def classes(self) -> list[str]:
+        """Their names.
+
+        Raises:
+            InputError: the method learned none.
+        """
+        names = self.method.hparams.get("classes")
+        if self.learned.classes is None or names is None:
+            raise InputError(NO_CLASSES)
+        return names
+
+    def sample_class(self, n: int | float, name: str, seed: int = 0) -> Float[Tensor, "n *S"]:
+        """n samples of a class, by chains on p(z | y): of a generator whose prior is an energy of classes.
+
+        Raises:
+            InputError: there is no such class, or no such prior.
+        """
+        n, _, seed = self._check_sampling(n, 0, seed)
+        if name not in self.classes:
+            raise InputError(
+                f"class {name!r} is none that the run knows: give one of {', '.join(self.classes)}"
+            )
+        prior = self.learned.generator.prior
+        if not prior.tilted or stated(prior.energy, "classes") is None:
+            raise InputError("this run's generator knows no classes: train METHOD=symbol_vector")
+        rng = random_generator(seed, 9)
+        latent = prior.of_class(self.classes.index(name)).sample(n, rng)
+        return self.generate(latent, seed)
 
     @torch.no_grad()
     def reconstruct(self, x: Array, free: bool = False) -> Reconstruction:

@@ -110,6 +110,23 @@ def cross_entropies(logits: Float[Tensor, "N B K"], labels: Int[Tensor, "N B"]) 
     return each.sum(1) / (labels >= 0).sum(1).clamp(min=1)
 
 
+def symbol_information(logits: Float[Tensor, "B K"], marginal: Float[Tensor, "K"] | None = None) -> Scalar:
+    """I(z; y) = H(p̄) − mean H(p(y | z)) of a batch, p̄ the mean of p(y | z) = softmax(logits): 0 to log K.
+
+    With a marginal π of the labels H(p̄) becomes H(π) − KL(p̄ ‖ π), which is the same where π is even: it is
+    greatest where each z has one class, and the classes have the shares π.
+
+    Reference: Semi-supervised Learning by Latent Space Energy-Based Model of Symbol-Vector Coupling (Pang et
+    al., 2020), https://arxiv.org/abs/2010.09359, section 2.5.
+    """
+    log_p = logits.log_softmax(1)
+    log_mean = log_p.logsumexp(0) - math.log(len(log_p))
+    mean, within = log_mean.exp(), -(log_p.exp() * log_p).sum(1).mean()
+    if marginal is None:
+        return -(mean * log_mean).sum() - within
+    return -(marginal * marginal.log()).sum() - (mean * (log_mean - marginal.log())).sum() - within
+
+
 def mean_energy(energies: Energies) -> Energies:
     """E(G(z)) itself: the generator descends the energy (Eq. 13)."""
     return energies

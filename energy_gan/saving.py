@@ -10,7 +10,7 @@ from energy_gan.errors import InputError
 from energy_gan.methods.base import Method
 from energy_gan.system.files import write_atomically, write_text
 
-OF_DATA = ("columns", "schema", "vocabulary")  # in a checkpoint, beside the config
+OF_DATA = ("columns", "schema", "vocabulary", "classes")  # in a checkpoint, beside the config
 
 
 def save(method: Method, folder: Path) -> None:

@@ -20,12 +20,14 @@ Labels = Int[Tensor, "B"]  # −1 where there is none
 class Batch(NamedTuple):
     """Some of the data; labels are −1 where there is none, None where no point can have one.
 
-    `index` says which training points they are.
+    `index` says which training points they are. Where few labels are known, `labelled` are some of the points
+    that have one.
     """
 
     x: Points
     labels: Labels | None = None
     index: Int[Tensor, "B"] | None = None
+    labelled: "Batch | None" = None
 
 
 class Negatives(NamedTuple):

@@ -20,7 +20,7 @@ SEES = {
 }
 below = set(NETWORKS)
 FLOORS = "inference | negatives | generator_terms | methods | evaluation saving | sampling | conditioning | "
-FLOORS += "sentences | model | reports run | detection estimator"
+FLOORS += "sentences | model | reports run | detection estimator | classification"
 for floor in map(str.split, FLOORS.split("|")):
     if "evaluation" in floor:
         below |= {"data"}

@@ -7,6 +7,8 @@ words drawn at `--temperature`, 0 for the likeliest ones.
 
 With `--given age=40 city=Oslo` all samples have these cells: chains on the energy with these columns held.
 
+With `--class NAME` all are of one class, of a run whose generator knows classes: METHOD=symbol_vector.
+
 With `--sampler mala` chains first walk in the generator's latent space towards low energies, and
 `<name of FILE>_chain.png` shows the energy and the acceptance rate along them. As in the code of Kumar et al.
 (2019), there with β = 0.01: `--no-prior --temperature 100 --step-size 0.01`.
@@ -40,6 +42,7 @@ def main() -> None:
     parser.takes_number("--refine", 0, "steps of MALA on the energy afterwards (0)", default=0)
     said = "what some columns hold in all samples, as age=40 city=Oslo"
     parser.add_argument("--given", nargs="+", default=[], action="extend", metavar="COLUMN=VALUE", help=said)
+    parser.add_argument("--class", dest="of_class", metavar="NAME", help="of which all samples are to be")
     chains = parser.add_argument_group("chains in latent space")
     chains.add_argument("--sampler", choices=KERNELS)
     chains.add_argument("--steps", type=int, help=f"how many ({STEPS})")
@@ -70,6 +73,8 @@ def main() -> None:
     if given.sampler:
         samples, told = walk(model, n, given, chain_picture(out))
         blocks = iter([samples])
+    elif given.of_class is not None:
+        blocks = iter([model.sample_class(n, given.of_class, given.seed)])
     elif out.suffix == ".png":
         blocks = iter([model.sample(n, given.seed, given.refine)])
     elif held:
@@ -137,6 +142,8 @@ def columns_given(given: argparse.Namespace) -> dict[str, str]:
         if not (name and equals):
             raise InputError(f"--given {word} names no column and value: give COLUMN=VALUE, as age=40")
         held[name] = value
+    if given.of_class is not None and (held or given.sampler or given.refine):
+        raise InputError("--class takes chains of its own: leave out --given, --sampler and --refine")
     if held and (given.sampler or given.refine):
         raise InputError("--given takes chains of its own: leave out --sampler and --refine")
     return held

@@ -13,6 +13,7 @@ from energy_gan.studies.hypernetwork import Hypernetwork
 from energy_gan.studies.kddcup import KDDCup
 from energy_gan.studies.multigrid import Multigrid
 from energy_gan.studies.scaling import Scaling
+from energy_gan.studies.symbols import Symbols
 
 STUDIES = {
     study.name: study
@@ -26,6 +27,7 @@ STUDIES = {
         HeldOutDigit,
         FewLabels,
         Multigrid,
+        Symbols,
         Hypernetwork,
     )
 }

@@ -7,6 +7,7 @@ E_x(x) = E_u(u) + Σ log scale, see `energy_gan/model.py`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from energy_gan.data.density import Density
+from energy_gan.data.partly_labelled import Known, require_each
 from energy_gan.data.schema import Schema
 from energy_gan.errors import InputError
 from energy_gan.numerics.ppca import evenly
@@ -29,6 +31,9 @@ class Batches:
     So a resumed run needs no saved position: it asks for batch k, whatever came before. Every
     epoch is a fresh permutation; the points left over at its end are dropped, since batch norm
     wants whole batches. Of several processes that train together, each takes its slice of the batch.
+
+    Where some points have a label and some have none, as many labelled ones come beside each batch, or all
+    there are: by chance a batch would hold few, or none.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class Batches:
         self.points, self.batch_size, self.seed, self.start = points, batch_size, seed, start
         self.labels = labels
         self.per_epoch = len(points) // batch_size
+        known = torch.empty(0) if labels is None else (labels >= 0).nonzero()[:, 0]
+        self.labelled = known if 0 < len(known) < len(points) else None
 
     def __iter__(self) -> Iterator[Batch]:
         together = dist.is_available() and dist.is_initialized()
@@ -54,9 +61,20 @@ class Batches:
                 order = torch.randperm(len(self.points), generator=random_generator(self.seed, 1, epoch))
             first = step % self.per_epoch * self.batch_size + rank * size
             chosen = order[first : first + size]
-            labels = None if self.labels is None else self.labels[chosen]
-            yield Batch(self.points.index_select(0, chosen), labels, chosen)
+            yield self._of(chosen)._replace(labelled=self._some_labelled(step, rank * size, size))
             step += 1
+
+    def _of(self, chosen: Int[Tensor, "B"]) -> Batch:
+        labels = None if self.labels is None else self.labels[chosen]
+        return Batch(self.points.index_select(0, chosen), labels, chosen)
+
+    def _some_labelled(self, step: int, first: int, size: int) -> Batch | None:
+        if self.labelled is None:
+            return None
+        if len(self.labelled) <= size:
+            return self._of(self.labelled)
+        order = torch.randperm(len(self.labelled), generator=random_generator(self.seed, 8, step))
+        return self._of(self.labelled[order.roll(-first)[:size]])
 
 
 class DataModule(TakesTrainer, ABC):
@@ -67,6 +85,8 @@ class DataModule(TakesTrainer, ABC):
         points, held_out: what is trained on and what is kept back, in the data's own units.
         shift, scale: the standardisation, one number per dimension.
         density: the law that the points come from, where it is known exactly.
+        labels, held_out_labels: the class of each point, −1 where it has none; None without classes.
+        classes: their names.
         columns: a name for each number of a point, where the data have names.
         schema: of a table, what its columns hold.
         notes: lines to show before training.
@@ -82,6 +102,10 @@ class DataModule(TakesTrainer, ABC):
     trainer = None
     kind: Literal["points", "images", "text"] = "points"
     density: Density | None = None
+    known = Known()
+    labels: Int[Tensor, "N"] | None = None
+    held_out_labels: Int[Tensor, "M"] | None = None
+    classes: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     schema: Schema | None = None
     notes: Sequence[str] = ()
@@ -95,12 +119,28 @@ class DataModule(TakesTrainer, ABC):
     @property
     def described(self) -> dict[str, Any]:
         """What a model keeps of the data, in plain values."""
-        return {"columns": self.columns}
+        return {"columns": self.columns, "classes": self.names_of_classes}
+
+    @property
+    def names_of_classes(self) -> list[str] | None:
+        """Their numbers, where labels have no names; None without labels."""
+        if self.labels is None:
+            return None
+        return list(map(str, self.classes or range(int(self.labels.max()) + 1)))
+
+    @cached_property
+    def known_labels(self) -> Int[Tensor, "N"] | None:
+        """Those that training may see: all of them, or a draw by the seed, see `Known`."""
+        return None if self.labels is None else self.known.of(self.labels, self.names_of_classes, self.seed)
 
     @property
     def has(self) -> frozenset[str]:
         """What there is to measure against, known before `setup`: "density", "labels", "modes"."""
         return frozenset() if self.density is None else frozenset({"density"})
+
+    def require_each_class(self) -> None:
+        """InputError unless training may see a label of each class."""
+        require_each(self.known_labels, self.names_of_classes)
 
     @abstractmethod
     def load(self) -> tuple[Float[Tensor, "N *S"], Float[Tensor, "M *S"]]:
@@ -132,7 +172,9 @@ class DataModule(TakesTrainer, ABC):
         return self.standardise(evenly(self.points))
 
     def train_dataloader(self) -> Batches:
-        return Batches(self.standardise(self.points), self.batch_size, self.seed, self._step)
+        return Batches(
+            self.standardise(self.points), self.batch_size, self.seed, self._step, self.known_labels
+        )
 
     def _step(self) -> int:
         return self.trainer.global_step if self.trainer else 0

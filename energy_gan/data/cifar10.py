@@ -9,6 +9,7 @@ import numpy as np
 from torchvision import datasets
 
 from energy_gan.data.images import ImageData, Split, labelled, require_files, require_one_of
+from energy_gan.data.partly_labelled import Known, LabelDraw
 from energy_gan.data.source import ArraySource
 from energy_gan.errors import InputError
 
@@ -36,6 +37,7 @@ class CIFAR10(ImageData):
         shape: [3, 32, 32].
         cache, batch_size, seed: as in `ImageData`.
         download: try to, if the files are not there.
+        labels, label_draw: the labels that training may see, see `Known`.
     """
 
     in_memory = True
@@ -48,10 +50,12 @@ class CIFAR10(ImageData):
         batch_size: int = 128,
         seed: int = 0,
         download: bool = True,
+        labels: int | float | None = None,
+        label_draw: LabelDraw = "balanced",
     ):
         require_one_of(shape, SHAPE)
         super().__init__(shape, root, cache, batch_size, seed, workers=0, on_error="stop")
-        self.download = download
+        self.download, self.known = download, Known(labels, label_draw)
 
     def source(self, split: Split) -> ArraySource:
         folder, official = self.root / datasets.CIFAR10.base_folder, datasets.CIFAR10

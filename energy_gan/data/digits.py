@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from energy_gan.data.images import ImageData, Split, require_one_of
+from energy_gan.data.partly_labelled import Known, LabelDraw
 from energy_gan.data.source import ArraySource
 
 
@@ -19,15 +20,23 @@ class Digits(ImageData):
     Args:
         shape: [1, 8, 8].
         cache, batch_size, seed: as in `ImageData`.
+        labels, label_draw: the labels that training may see, see `Known`.
     """
 
     in_memory = True
 
     def __init__(
-        self, shape: Sequence[int] = (1, 8, 8), cache: str | None = None, batch_size: int = 64, seed: int = 0
+        self,
+        shape: Sequence[int] = (1, 8, 8),
+        cache: str | None = None,
+        batch_size: int = 64,
+        seed: int = 0,
+        labels: int | float | None = None,
+        label_draw: LabelDraw = "balanced",
     ):
         require_one_of(shape, [1, 8, 8])
         super().__init__(shape, "", cache, batch_size, seed, workers=0, on_error="stop")
+        self.known = Known(labels, label_draw)
 
     def source(self, split: Split) -> ArraySource:
         scans = load_digits()

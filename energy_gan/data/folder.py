@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from energy_gan.data.cache import OnError
 from energy_gan.data.images import ImageData, Split, read_image
+from energy_gan.data.partly_labelled import Known, LabelDraw
 from energy_gan.data.source import Source, fingerprint
 from energy_gan.errors import InputError
 
@@ -38,6 +39,7 @@ class Folder(ImageData):
         held_out: the share held out, between 0 and 1; at least one image.
         cache, batch_size, seed, workers, on_error: as in `ImageData`.
         outside: whether links may lead out of the folder; else one that does is refused.
+        labels, label_draw: the labels that training may see, see `Known`.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class Folder(ImageData):
         workers: int = 4,
         on_error: OnError = "stop",
         outside: bool = False,
+        labels: int | float | None = None,
+        label_draw: LabelDraw = "balanced",
     ):
         if crop not in ("centre", "none"):
             raise ValueError(f"crop must be centre or none, got {crop}")
@@ -59,6 +63,7 @@ class Folder(ImageData):
             raise ValueError(f"held_out must be a share between 0 and 1, both excluded, got {held_out}")
         super().__init__(shape, root, cache, batch_size, seed, workers, on_error)
         self.crop, self.share, self.outside = crop, held_out, outside
+        self.known = Known(labels, label_draw)
 
     def source(self, split: Split) -> Source:
         if not self.root.is_dir():

@@ -153,10 +153,11 @@ class ImageData(DataModule):
         return (x - HALF) / HALF
 
     def train_dataloader(self) -> Batches:
-        return Batches(self.points, self.batch_size, self.seed, self._step, self.labels)
+        return Batches(self.points, self.batch_size, self.seed, self._step, self.known_labels)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        return batch._replace(x=self.standardise(batch.x))
+        own = batch.labelled and batch.labelled._replace(x=self.standardise(batch.labelled.x))
+        return batch._replace(x=self.standardise(batch.x), labelled=own)
 
 
 def viewable(images: Float[Tensor, "N C H W"]) -> Float[Tensor, "N _ H _"]:

@@ -11,6 +11,7 @@ from torchvision import datasets
 
 from energy_gan.data.held_out_digit import leave_out
 from energy_gan.data.images import SPLITS, ImageData, Split, labelled, require_files, require_one_of
+from energy_gan.data.partly_labelled import Known, LabelDraw
 from energy_gan.data.source import ArraySource
 from energy_gan.errors import InputError
 
@@ -30,6 +31,7 @@ class MNIST(ImageData):
             the other classes are trained on and the rest is held out, see `held_out_digit`; the split is the
             same for every seed. After `setup`, `test` has the images held out and then all of the class that
             was left out, as uint8, and `test_labels` 1 where an image is of that class, 0 where not.
+        labels, label_draw: the labels that training may see, see `Known`.
     """
 
     in_memory = True
@@ -47,12 +49,14 @@ class MNIST(ImageData):
         seed: int = 0,
         download: bool = True,
         without: int | None = None,
+        labels: int | float | None = None,
+        label_draw: LabelDraw = "balanced",
     ):
         require_one_of(shape, [1, 28, 28], [1, 32, 32])
         if without is not None and not 0 <= without < 10:
             raise ValueError(f"without must be the number of a class, from 0 to 9, or null, got {without}")
         super().__init__(shape, root, cache, batch_size, seed, workers=0, on_error="stop")
-        self.download, self.without = download, without
+        self.download, self.without, self.known = download, without, Known(labels, label_draw)
 
     def setup(self, stage: str | None = None) -> None:
         if hasattr(self, "points"):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from energy_gan.data.base import Batches, DataModule
 from energy_gan.data.density import Density
+from energy_gan.data.partly_labelled import Known, LabelDraw, with_labels
 from energy_gan.data.schema import Schema, as_table
 from energy_gan.data.table_files import read_table
 from energy_gan.data.units import FENCE, Units, fitted
@@ -34,6 +35,9 @@ class ArrayPoints(DataModule):
         batch_size, seed: as in `DataModule`; the seed draws the split too.
         density: the law that the rows were drawn from, where it is known. Training never sees it; what
             was learned is measured against it.
+        label_column: of the class of each row, by its name or its number from 1, which is no column of the
+            points; an empty cell is no label. None: no row has one.
+        labels, label_draw: the labels that training may see, see `Known`.
 
     Attributes:
         schema: the columns, after `setup` with their standardisation.
@@ -51,8 +55,14 @@ class ArrayPoints(DataModule):
         batch_size: int = 128,
         seed: int = 0,
         density: Density | None = None,
+        label_column: int | str | None = None,
+        labels: int | float | None = None,
+        label_draw: LabelDraw = "balanced",
     ):
-        table = as_table(x, self.source)
+        table, self.y = as_table(x, self.source), None
+        if label_column is not None:
+            table, self.y, self.classes = with_labels(table, label_column, self.source)
+        self.known, self.label_column = Known(labels, label_draw), label_column
         super().__init__([table.num_columns], batch_size, seed)
         if density is not None and tuple(density.low.shape) != self.shape:
             raise ValueError(
@@ -76,7 +86,7 @@ class ArrayPoints(DataModule):
         if self.missing == "refuse":
             self._refuse(lacks)
         usable = ~lacks.any(1) if self.missing == "drop" else ~lacks.all(1)
-        x, lacks = self.x[usable], lacks[usable]
+        x, lacks, y = self.x[usable], lacks[usable], None if self.y is None else self.y[usable]
         order = torch.randperm(len(x), generator=random_generator(self.seed, 0)).numpy()
         whole = order[~lacks.any(1)[order]]
         if len(whole) < 3:
@@ -95,6 +105,8 @@ class ArrayPoints(DataModule):
                     f"{len(points)} rows to train on, and a density needs every column to vary: "
                     "drop the column"
                 )
+        if y is not None:
+            self.labels, self.held_out_labels = torch.from_numpy(y[rest]), torch.from_numpy(y[held_out])
         return torch.from_numpy(points), torch.from_numpy(x[held_out])
 
     def _imputed(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
@@ -107,7 +119,9 @@ class ArrayPoints(DataModule):
         self.schema = fitted(self.schema, self.points.numpy(), self.seed)
         self.units = Units(self.schema)
         far = (self.units.networks(self.points).u.abs() > FENCE) & self.units.tails
-        self.points = self.points[~far.any(1)]  # an energy bends towards the few that stand out
+        near = ~far.any(1)
+        self.points = self.points[near]  # an energy bends towards the few that stand out
+        self.labels = None if self.labels is None else self.labels[near]
         self.batch_size = min(self.batch_size, len(self.points))
         return torch.zeros(self.shape), torch.ones(self.shape)
 
@@ -120,7 +134,11 @@ class ArrayPoints(DataModule):
     def train_dataloader(self) -> Batches:
         if not self.schema.discrete:
             return super().train_dataloader()
-        return Noised(self.units, self.points, self.batch_size, self.seed, self._step)
+        return Noised(self.units, self.points, self.batch_size, self.seed, self._step, self.known_labels)
+
+    @property
+    def has(self) -> frozenset[str]:
+        return super().has | (frozenset() if self.y is None else {"labels"})
 
     @property
     def described(self) -> dict[str, Any]:
@@ -173,8 +191,13 @@ class Noised(Batches):
 
     def __iter__(self) -> Iterator[Batch]:
         for step, batch in enumerate(super().__iter__(), self.start()):
-            u = self.units.random(batch.x, random_generator(self.seed, 2, step)).u
-            yield batch._replace(x=u.float())
+            own = batch.labelled
+            if own is not None:
+                own = own._replace(x=self._noised(own.x, step, 1))
+            yield batch._replace(x=self._noised(batch.x, step), labelled=own)
+
+    def _noised(self, x: Float[Tensor, "B D"], *numbers: int) -> Float[Tensor, "B D"]:
+        return self.units.random(x, random_generator(self.seed, 2, *numbers)).u.float()
 
 
 class TablePoints(ArrayPoints):
@@ -183,7 +206,8 @@ class TablePoints(ArrayPoints):
     Args:
         path: of a file, see `read_table`.
         shape: of one point, [number of columns].
-        columns, missing, held_out, batch_size, seed, density: as in `ArrayPoints`.
+        columns, missing, held_out, batch_size, seed, density, label_column, labels, label_draw: as in
+            `ArrayPoints`.
     """
 
     def __init__(
@@ -196,12 +220,17 @@ class TablePoints(ArrayPoints):
         batch_size: int = 128,
         seed: int = 0,
         density: Density | None = None,
+        label_column: int | str | None = None,
+        labels: int | float | None = None,
+        label_draw: LabelDraw = "balanced",
     ):
         if len(shape) != 1:
             raise ValueError(f"shape must be one number, the number of columns, got {list(shape)}")
         self.path = path
-        table = read_table(path, n_columns=shape[0])
-        super().__init__(table, columns, missing, held_out, batch_size, seed, density)
+        table = read_table(path, n_columns=shape[0] + (label_column is not None))
+        super().__init__(
+            table, columns, missing, held_out, batch_size, seed, density, label_column, labels, label_draw
+        )
 
     @property
     def source(self) -> str:

@@ -177,13 +177,17 @@ def _numbered(columns: int) -> list[str]:
     return [f"x{i}" for i in range(columns)]
 
 
-def read_rows(path: str, schema: Schema) -> Float[np.ndarray, "N D"]:
+def read_rows(path: str, schema: Schema, table: pa.Table | None = None) -> Float[np.ndarray, "N D"]:
     """The numbers of a table with the columns of a schema; by place where either has no names.
+
+    Args:
+        table: what was read of the path already.
 
     Raises:
         InputError: it has others, cannot be read, or lacks a value.
     """
-    table = read_table(path, n_columns=len(schema.columns))
+    if table is None or table.num_columns != len(schema.columns):
+        table = read_table(path, n_columns=len(schema.columns))
     if schema.names == _numbered(len(schema.columns)):
         schema = schema.renamed(table.column_names)
     elif table.column_names == _numbered(len(schema.columns)):

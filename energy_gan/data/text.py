@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from energy_gan.data.base import Batches, DataModule
+from energy_gan.data.partly_labelled import Known, LabelDraw, check_number
 from energy_gan.errors import InputError
 from energy_gan.randomness import random_generator
 from energy_gan.vocabulary import SPECIAL, Vocabulary, words_of
@@ -110,6 +111,7 @@ class TextData(DataModule):
         if given[0] is None:
             return None
         self.classes = sorted({label for labels in given for label in labels if label is not None})
+        check_number(self.classes, f"{self.source}: the column of labels")
         numbers = {name: number for number, name in enumerate(self.classes)} | {None: -1}
         return [torch.tensor([numbers[label] for label in labels]) for labels in given]
 
@@ -121,7 +123,7 @@ class TextData(DataModule):
         self.shift, self.scale = torch.zeros(self.shape), torch.ones(self.shape)
 
     def train_dataloader(self) -> Batches:
-        return Batches(self.points, self.batch_size, self.seed, self._step, self.labels)
+        return Batches(self.points, self.batch_size, self.seed, self._step, self.known_labels)
 
 
 class Text(TextData):
@@ -136,6 +138,7 @@ class Text(TextData):
         text_column: the sentence's; None: the last of the others, of a file without labels the whole line.
         header: lines at the top that are no sentences.
         held_out_path: a file of the same form, which is held out instead of a share.
+        labels, label_draw: the labels that training may see, see `Known`.
     """
 
     def __init__(
@@ -150,6 +153,8 @@ class Text(TextData):
         held_out_path: str | None = None,
         batch_size: int = 64,
         seed: int = 0,
+        labels: int | float | None = None,
+        label_draw: LabelDraw = "balanced",
     ):
         super().__init__(shape, words, held_out, batch_size, seed)
         for name, column in (("label_column", label_column), ("text_column", text_column)):
@@ -165,6 +170,7 @@ class Text(TextData):
             raise ValueError(f"label_column and text_column must be two columns, got {label_column} for both")
         self.path, self.held_out_path, self.header = path, held_out_path, header
         self.label_column, self.text_column = label_column, text_column
+        self.known = Known(labels, label_draw)
 
     @property
     def source(self) -> str:

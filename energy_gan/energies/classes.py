@@ -30,6 +30,22 @@ class Logits(nn.Sequential):
         super().__init__(features, nn.Linear(features.out_features, n_classes))
 
 
+class OneClass(Energy):
+    """−f_y(x) = E(x) − log p(y | x): the law of the points of one class, p(x | y) ∝ exp(f_y(x)).
+
+    Args:
+        classes: f.
+        number: y, from 0.
+    """
+
+    def __init__(self, classes: nn.Module, number: int):
+        super().__init__()
+        self.logits, self.number = classes, number
+
+    def forward(self, x: Points) -> Energies:
+        return -widened(self.logits(x))[:, self.number]
+
+
 class ClassEnergies(Energy):
     """E(x) = −log Σ_y exp(f_y(x)).
 

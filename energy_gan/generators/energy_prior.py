@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from energy_gan.energies.base import stated
+from energy_gan.energies.classes import OneClass
 from energy_gan.errors import InputError
 from energy_gan.generators.priors import NormalPrior, Prior
 from energy_gan.samplers.chains import Chains
@@ -66,6 +68,10 @@ class EnergyPrior(Prior):
         own = next(self.energy.parameters(), start).device
         ends = [self.chains.run(self.potential, z.to(own), rng).state.x for z in start.split(AT_ONCE)]
         return torch.cat(ends).to(device)
+
+    def of_class(self, number: int) -> "EnergyPrior":
+        """p(z | y) ∝ exp(f_y(z)) N(z; 0, I), where the energy has classes f; the same weights."""
+        return EnergyPrior(OneClass(stated(self.energy, "classes"), number), self.latent_dim, self.chains)
 
     def interpolate(self, first: Latents, last: Latents, t: Float[Tensor, "T"]) -> Float[Tensor, "B T L"]:
         """As under N(0, I)."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from energy_gan.generators.base import Generator
-from energy_gan.inference.base import Inference, Inferred
+from energy_gan.inference.base import Inference, Inferred, OfLatent
 from energy_gan.inference.kl_weight import KLWeight
 from energy_gan.nn import widened
 from energy_gan.shapes import Energies, Latents, Points, Scalar
@@ -47,22 +47,26 @@ class AmortisedInference(Inference):
         """log r(z | x)."""
         return log_normal(latent, *self.law(x))
 
-    def bound(self, generator: Generator, x: Points) -> Mapping[str, Scalar]:
+    def bound(self, generator: Generator, x: Points, besides: OfLatent | None = None) -> Mapping[str, Scalar]:
         """−E_r[log p(x | z)] + KL(r(z | x) ‖ p(z)), above −log p(x), whose gap is KL(r(z | x) ‖ p(z | x)).
 
-        The KL to N(0, I) is exact, its energy's part, E_r[U(z)] + log Z, but for log Z, by the same z.
+        The KL to N(0, I) is exact, its energy's part, E_r[U(z)] + log Z, but for log Z, by the same z, which
+        what there is `besides` is of too.
         """
         mean, log_std = self.law(x)
         latent = mean + log_std.exp() * torch.randn_like(mean)
         kl, tilt = kl_of_each(mean, log_std), generator.prior.tilt(latent)
         kl = self.kl_weight(kl, tilt) if self.kl_weight else (kl.sum(1) + tilt).mean()
-        return {"reconstruction": -generator.log_likelihood(x, latent).mean(), "kl": kl}
+        terms = {"reconstruction": -generator.log_likelihood(x, latent).mean(), "kl": kl}
+        return terms if besides is None else {**terms, **besides(latent)}
 
     def proposal(self, x: Points) -> tuple[Latents, Latents]:
         return self.law(x)
 
-    def learning_terms(self, generator: Generator, x: Points, latent: Latents) -> Mapping[str, Scalar]:
-        return {f"inference_{name}": value for name, value in self.bound(generator, x).items()}
+    def learning_terms(
+        self, generator: Generator, x: Points, latent: Latents, besides: OfLatent | None = None
+    ) -> Mapping[str, Scalar]:
+        return {f"inference_{name}": value for name, value in self.bound(generator, x, besides).items()}
 
 
 def log_normal(latent: Latents, mean: Latents, log_std: Latents) -> Energies:

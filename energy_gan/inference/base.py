@@ -1,7 +1,7 @@
 """The contract of inference: latents z for points x, as a generator would have made x from them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -16,6 +16,9 @@ class Inferred(NamedTuple):
 
     latent: Latents
     log_prob: Energies | None = None  # log r(z | x) of the law that it was drawn from, where that is known
+
+
+OfLatent = Callable[[Latents], Mapping[str, Scalar]]
 
 
 class Inference(nn.Module, ABC):
@@ -38,11 +41,14 @@ class Inference(nn.Module, ABC):
         """μ(x) and log σ(x) of a normal law near p(z | x), to draw from where z is weighted; None if none."""
         return None
 
-    def learning_terms(self, generator: Generator, x: Points, latent: Latents) -> Mapping[str, Scalar]:
+    def learning_terms(
+        self, generator: Generator, x: Points, latent: Latents, besides: OfLatent | None = None
+    ) -> Mapping[str, Scalar]:
         """The named losses of the part's own network, where it has one that methods let learn beside chains.
 
         Args:
             latent: what was inferred of x in this step, detached.
+            besides: more of them, of the latents that the network draws itself.
         """
         return {}
 

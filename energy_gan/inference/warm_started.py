@@ -11,7 +11,7 @@ import torch
 
 from energy_gan.generators.base import Generator
 from energy_gan.inference.amortised import AmortisedInference
-from energy_gan.inference.base import Inference, Inferred
+from energy_gan.inference.base import Inference, Inferred, OfLatent
 from energy_gan.inference.short_run import ShortRunInference
 from energy_gan.shapes import Latents, Points, Scalar
 
@@ -43,10 +43,13 @@ class WarmStarted(Inference):
     def proposal(self, x: Points) -> tuple[Latents, Latents]:
         return self.amortised.law(x)
 
-    def learning_terms(self, generator: Generator, x: Points, latent: Latents) -> Mapping[str, Scalar]:
+    def learning_terms(
+        self, generator: Generator, x: Points, latent: Latents, besides: OfLatent | None = None
+    ) -> Mapping[str, Scalar]:
         if self.taught:
-            return {"inference_taught": -self.amortised.log_prob(latent, x).mean()}
-        return self.amortised.learning_terms(generator, x, latent)
+            terms = {"inference_taught": -self.amortised.log_prob(latent, x).mean()}
+            return terms if besides is None else {**terms, **besides(self.amortised.law(x)[0])}
+        return self.amortised.learning_terms(generator, x, latent, besides)
 
     def chains(
         self, generator: Generator, x: Points, latent: Latents, rng: torch.Generator

@@ -198,6 +198,50 @@ def check_inference(generator: Generator, inference: Inference, shape: Sequence[
 
 
 @torch.no_grad()
+def check_symbols(method: Method) -> int:
+    """ValueError where the prior's energy has no classes, or others than it is told of; how many it has."""
+    prior = method.generator.prior
+    if not prior.tilted or (classes := stated(prior.energy, "classes")) is None:
+        raise ValueError(
+            f"the generator's prior must be an EnergyPrior whose energy has classes, ClassEnergies, got "
+            f"{type(prior).__name__}"
+        )
+    if not 0 <= method.cross_entropy < math.inf:
+        raise ValueError(f"cross_entropy must be a number of at least 0, got {method.cross_entropy}")
+    logits = classes(torch.zeros(2, prior.latent_dim))
+    _expect("the logits", logits.shape, (2, logits.shape[-1]))
+    shares = method.information.shares
+    if shares is not None and len(shares) != logits.shape[1]:
+        raise ValueError(
+            f"information.marginal has {len(shares)} shares and there are {logits.shape[1]} classes"
+        )
+    return logits.shape[1]
+
+
+def check_known(method: Method, data: "LightningDataModule") -> None:
+    """InputError where labels are to teach and the data have none, none of a class, or more classes.
+
+    Args:
+        data: after their `setup`.
+    """
+    if not method.cross_entropy or method.n_classes == 1:
+        return
+    if "labels" not in data.has:
+        raise InputError(
+            f"method.cross_entropy={method.cross_entropy} needs points with labels and these have none: give "
+            "data.label_column=NAME, data=folder with a folder for each class, or cross_entropy=0 for "
+            "classes without names"
+        )
+    names = data.names_of_classes
+    if len(names) != method.n_classes:
+        raise InputError(
+            f"the data have {len(names)} classes and the prior's energy {method.n_classes}: give "
+            f"data.n_classes={len(names)}"
+        )
+    data.require_each_class()
+
+
+@torch.no_grad()
 def check_classes(method: Method) -> None:
     """ValueError where a cross-entropy has a weight and the energy no logits."""
     weight, classes = method.cross_entropy, stated(method.energy, "classes")

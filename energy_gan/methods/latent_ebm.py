@@ -94,7 +94,7 @@ class LatentEBM(Method):
         latent = self.infer(batch)
         for player in self.players:
             for _ in player.moves(self.step):
-                self.descend(player, player.terms(batch.x, latent))
+                self.descend(player, player.terms(batch, latent))
         self.last_inferred = batch.x, latent
         self.end_step()
 
@@ -107,7 +107,7 @@ class LatentEBM(Method):
         self.memory.remember(batch.index, latent)
         return latent
 
-    def prior_terms(self, x: Points, latent: Latents) -> Terms:
+    def prior_terms(self, batch: Batch, latent: Latents) -> Terms:
         """Positive and negative phase, of latents (Eq. 8)."""
         potential = self.generator.prior.potential
         found = phases(potential, latent, self.negatives(potential, None, latent), self.objective, None)
@@ -115,13 +115,13 @@ class LatentEBM(Method):
         self.last_negatives = found.negatives
         return {f"prior_{name}": value for name, value in found.terms.items()}
 
-    def inference_terms(self, x: Points, latent: Latents) -> Terms:
+    def inference_terms(self, batch: Batch, latent: Latents) -> Terms:
         """What the part says that its network learns."""
-        return self.inference.learning_terms(self.generator, x, latent)
+        return self.inference.learning_terms(self.generator, batch.x, latent)
 
-    def generator_terms(self, x: Points, latent: Latents) -> Terms:
+    def generator_terms(self, batch: Batch, latent: Latents) -> Terms:
         """−log p(x | z⁺) (Eq. 9)."""
-        return {"reconstruction": -self.generator.log_likelihood(x, latent).mean()}
+        return {"reconstruction": -self.generator.log_likelihood(batch.x, latent).mean()}
 
     @property
     def learned(self) -> Learned:

@@ -23,6 +23,7 @@ from energy_gan.reports.numbers import Number
 from energy_gan.reports.points import Points
 from energy_gan.reports.reconstruction import ImageReconstruction
 from energy_gan.reports.section import Section, Settings
+from energy_gan.reports.symbols import Symbols
 from energy_gan.reports.text import TextLatents, TextSamples
 from energy_gan.samplers.transport import Space
 
@@ -30,7 +31,7 @@ from energy_gan.samplers.transport import Space
 SECTIONS: tuple[type[Section], ...] = (
     *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
-    *(TextSamples, TextLatents, Networks, Bits, LearnedConstant),
+    *(TextSamples, TextLatents, Symbols, Networks, Bits, LearnedConstant),
 )
 
 

@@ -270,6 +270,21 @@ def classes(
     return figure
 
 
+def labelled(
+    points: Float[np.ndarray, "N 2"], labels: Integer[np.ndarray, "N"], names: Sequence[str]
+) -> Figure:
+    """Points in the colours of their classes, the first twenty of which are named."""
+    figure = Figure(figsize=(6.4, 5), layout="constrained")
+    (axes,) = _row(figure, 1)
+    for number, name in enumerate(names):
+        x, y = points[labels == number].T
+        colour = f"C{number % 10}" if len(names) <= 10 else None
+        axes.scatter(x, y, s=5, alpha=0.6, color=colour, label=name if number < 20 else None)
+    axes.legend(markerscale=3, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set(title="latents of held-out points", xticks=[], yticks=[])
+    return figure
+
+
 def _row(figure: Figure, n: int) -> list[Axes]:
     return list(figure.subplots(1, n, squeeze=False).flat)
 

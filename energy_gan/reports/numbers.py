@@ -72,6 +72,7 @@ PATHS = "classes: loss on paths between networks"
 STACKED, GAP = "samples: modes of stacked digits", "agreement: energy gap"
 ENERGIES, ACCEPTANCE = "training: mean energies", "training: acceptance rates"
 STEPS, GRADIENTS = "training: step sizes of the chains", "training: gradient norms"
+SYMBOL_TERMS = "training: information and labels"
 LATENTS, BOUND = "training: energy gap of the latents", "training: reconstruction and KL"
 
 BY_GRID = "training: energy gaps of grids that learn"
@@ -327,6 +328,10 @@ NETWORKS = (  # of networks whose weights are generated
     Number("path_latent_loss", "highest on latent paths", "low", PATHS, unit="nats"),
     Number("path_straight_loss", "highest on straight paths", None, PATHS, unit="nats"),
 )
+SYMBOLS = (  # of samples that are to be of a class
+    Number("class_samples_right", "samples of a class right", "high", None, True, "", "images"),
+    Number("class_samples_worst", "of the worst class", "high", None, True, "", "images"),
+)
 
 # ---- what else is said of a run
 
@@ -357,6 +362,8 @@ TRACKED = (
     Number("train/reconstruction", "−log p(x | z)", None, BOUND),
     Number("train/kl", "KL of the encoder to the prior", None, BOUND),
     Number("train/step_bound", "bound that chose the step size", "low", BOUND),
+    Number("train/symbol_information", "I(z; y)", None, SYMBOL_TERMS, unit="nats"),
+    Number("train/label_cross_entropy", "cross-entropy of labelled points", "low", SYMBOL_TERMS, unit="nats"),
     Number("train/posterior_variance", "mean variance of the encoder", None, "training: posterior variance"),
     Number("train/coarse_gap", "energy gap of the coarse grid", None, BY_GRID),
     Number("train/middle_gap", "energy gap of the middle grid", None, BY_GRID),
@@ -395,6 +402,7 @@ for _n in (
     *OF_LATENTS,
     *OF_LATENT_LIKELIHOOD,
     *CLASSES,
+    *SYMBOLS,
     *NETWORKS,
     *MOVED,
     *TRACKED,

@@ -34,7 +34,7 @@ PANELS = (
     Panel("pictures", "grids", ("grids",), "pictures"),
     Panel("pictures", "interpolation", ("interpolation",), "pictures"),
     Panel("pictures", "reconstruction", ("reconstruction",), "pictures"),
-    Panel("pictures", "classes", ("classes",), "pictures"),
+    Panel("pictures", "classes", ("classes", "samples_by_class", "latents_by_class"), "pictures"),
     Panel("pictures", "networks", ("networks", "decision_boundaries"), "pictures"),
     Panel("pictures", "anatomy of learning by chains", ("anatomy", "long_chains"), "pictures"),
     Panel("pictures", "samples by energy", ("samples_by_energy",), "pictures"),

@@ -52,6 +52,8 @@ def next_commands(run: Path, report: Mapping[str, Any]) -> list[str]:
     found = [command("compare", RUNS=f"{run} …")]
     if "energy" in report["offers"]:
         found.append(command("energy", RUN=str(run), INPUT=given, OUT="energies.csv"))
+    if "classes" in report["offers"]:
+        found.append(command("classify", RUN=str(run), INPUT=given, OUT="classes.csv"))
     if "generator" in report["offers"]:
         found.append(command("sample", RUN=str(run), N="1000", OUT=made))
     return found

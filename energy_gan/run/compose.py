@@ -53,6 +53,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         InputError: an unknown name, key or option, a missing or unreadable value.
     """
     OmegaConf.register_new_resolver("table_shape", _table_shape, replace=True)
+    OmegaConf.register_new_resolver("n_classes", _n_classes, replace=True)
     OmegaConf.register_new_resolver("at_least", lambda n, shape: max(n, prod(shape)), replace=True)
     OmegaConf.register_new_resolver(
         "in_plane", lambda here, beyond, shape: here if prod(shape) <= 2 else beyond, replace=True
@@ -79,6 +80,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         kind = config["data"].pop("kind", "points")  # no constructor takes it, see `KINDS`
         config["kind"] = "points" if kind == "table" else kind
+        config["data"].pop("n_classes", None)  # for networks
     except (HydraException, OmegaConfBaseException, OSError, TypeError, ValueError) as error:
         raise InputError(_explain(error, overrides)) from error
     return config
@@ -144,10 +146,21 @@ def _twentieth(most: int, steps: Any) -> int:
     return max(1, min(most, steps // 20)) if isinstance(steps, int) else most
 
 
-def _table_shape(path: str) -> list[int]:
+def _table_shape(path: str, label_column: Any = None) -> list[int]:
     from energy_gan.data.table_files import table_shape  # reads files: only where it is asked for
 
-    return table_shape(path)
+    (columns,) = table_shape(path)
+    return [columns - (label_column is not None)]
+
+
+def _n_classes(what: str, *settings: Any) -> int:
+    from energy_gan.data import number_of_classes  # reads files
+
+    return {
+        "table": number_of_classes.of_table,
+        "text": number_of_classes.of_text,
+        "folder": number_of_classes.of_folder,
+    }[what](*settings)
 
 
 def _explain(error: Exception, overrides: Sequence[str]) -> str:

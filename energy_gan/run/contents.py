@@ -75,6 +75,7 @@ def _check_entries(held: dict[str, Any]) -> None:
     check_plain({**config, "columns": list(columns) if isinstance(columns, tuple) else columns})
     check_type(columns, list[str] | tuple[str, ...] | None, "columns")
     check_type(config.get("vocabulary"), str | None, "vocabulary")
+    check_type(config.get("classes"), list[str] | None, "classes")
     if config.get("schema") is not None:
         Schema.from_config(config["schema"])
     for name in TYPES.keys() & config.keys():

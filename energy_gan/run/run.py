@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from energy_gan.data.base import DataModule
+from energy_gan.data.partly_labelled import with_labels
 from energy_gan.data.schema import as_table
 from energy_gan.data.table import ArrayPoints
 from energy_gan.errors import InputError
@@ -228,6 +229,7 @@ def fit(
     max_steps: int | None = None,
     columns: Mapping[str, Any] | str | None = None,
     missing: str | None = None,
+    label_column: int | str | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
@@ -246,6 +248,8 @@ def fit(
         max_steps: instead of the recipe's.
         columns: what they hold, as far as it is not to be detected, see `Schema.of`.
         missing: what becomes of rows that lack a cell: "refuse", "drop" or "impute".
+        label_column: of the class of each row, which is no column of the points, for a method that takes
+            labels: "symbol_vector"; an empty cell is no label.
         seed: of the split, the first weights and the training.
         run_dir: keep the run in this new folder: config, checkpoints, numbers and pictures. With parts
             of your own `load` cannot rebuild it: the folder has their weights, the code is yours.
@@ -262,7 +266,10 @@ def fit(
     if method is None and not (energy is None and generator is None):
         method = "aligned"
     given = [f"method={method}"] if method else []
-    given += ["data=points", "data.path=memory", f"data.shape=[{x.num_columns}]"]
+    given += ["data=points", "data.path=memory", f"data.shape=[{x.num_columns - (label_column is not None)}]"]
+    if label_column is not None:
+        n_classes = len(with_labels(x, label_column, "x").classes)
+        given += [f"data.label_column='{label_column}'", f"data.n_classes={n_classes}"]
     given += [f"seed={seed}", f"run_dir='{run_dir or '.'}'", *overrides]
     given += [f"trainer.max_steps={max_steps}"] if max_steps is not None else []
     given += [f"data.missing={missing}"] if missing else []
@@ -271,8 +278,9 @@ def fit(
     if run_dir is None:
         config = without_folder(config)
     settings = config["data"]
-    known = {name: settings[name] for name in ("columns", "missing", "held_out", "batch_size")}
-    data = ArrayPoints(x, **known | ({"columns": columns} if columns else {}), seed=seed)
+    known = ("columns", "missing", "held_out", "batch_size", "labels", "label_draw")
+    known = {name: settings[name] for name in known} | ({"columns": columns} if columns else {})
+    data = ArrayPoints(x, **known, label_column=label_column, seed=seed)
     parts = {name: part for name, part in (("energy", energy), ("generator", generator)) if part is not None}
     for name, part in parts.items():
         if not isinstance(part, nn.Module):

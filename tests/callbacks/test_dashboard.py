@@ -79,6 +79,7 @@ def test_the_panels_show_what_runs_log(chains_run):
     _, points = tensorboard(chains_run)
     logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
     logged |= {"networks", "decision_boundaries", "grids", "latent_map", "latent_energies", "long_chains"}
+    logged |= {"samples_by_class", "latents_by_class"}
     for given in (
         ["data=digits", "method=critic"],
         ["data=stacked_mnist", "method=meg"],
@@ -95,7 +96,8 @@ def test_the_panels_show_what_runs_log(chains_run):
         logged |= images.during | images.at_end
     logged |= {"train/told", "train/accuracy"}  # the energy of fce rests in the first steps
     few = ["method.step_choice.n=2", "method.step_choice.points=1"]
-    for given in (["method=lebm"], ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
+    coupled = ["method=symbol_vector"]
+    for given in (["method=lebm"], coupled, ["method=triangle"], ["method=multigrid"], ["method=sri", *few]):
         config = compose(["data=digits", *given])
         logged |= sweep_check.logged_names(config, "train/", here=False).during
     config = compose(["data=eight_gaussians", "method=nt_ebm"])

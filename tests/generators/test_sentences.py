@@ -5,8 +5,9 @@ from itertools import product
 import pytest
 import torch
 
-from energy_gan.energies.words import WordFeatures
+from energy_gan.energies.words import BagFeatures, WordFeatures
 from energy_gan.errors import InputError
+from energy_gan.generators.bag_of_words import BagOfWords
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.generators.text import TextGenerator
 from energy_gan.inference.amortised import AmortisedInference, kl_of_each
@@ -101,3 +102,35 @@ def test_settings_that_make_no_sense_are_refused(settings, said):
         generator(**settings)
     with pytest.raises(InputError, match="density is known exactly"):
         generator().log_prob(all_sentences())
+
+
+def bag():
+    torch.manual_seed(0)
+    return BagOfWords([LENGTH], NormalPrior(2), WORDS, hidden=[8])
+
+
+def test_bags_of_words_sum_to_one_and_are_sampled_whatever_their_order():
+    g, x = bag(), all_sentences()
+    latent = torch.tensor([0.5, -1.0])
+    p = g.log_likelihood(x, latent.expand(len(x), 2)).exp().detach()
+    assert p.sum().item() == pytest.approx(1, abs=1e-5)
+    there = {tuple(row.tolist()): value for row, value in zip(x, p, strict=True)}
+    torch.testing.assert_close(there[1, 2, 3], there[3, 1, 2])
+    n = 20_000
+    drawn = g.draw(latent.expand(n, 2), torch.Generator().manual_seed(0)).samples
+    found = (drawn[:, None] == x).all(2).double().mean(0)
+    assert found.sum().item() == pytest.approx(1)
+    assert ((found - p) / (p * (1 - p) / n).sqrt()).abs().max() < 4
+    assert torch.equal(drawn, g.draw(latent.expand(n, 2), torch.Generator().manual_seed(0)).samples)
+    g.temperature = 0.0
+    assert torch.equal(g.draw(latent[None]).samples, g(latent[None]))
+
+
+def test_the_background_starts_at_the_shares_of_the_words_and_features_count_them():
+    g, x = bag(), torch.tensor([[2.0, 2, 3], [3, 2, 0], [2, 0, 0]])
+    g.network[-1].fit(x)
+    torch.testing.assert_close(g.network[-1].log_shares.exp(), torch.tensor([3.0, 1, 5, 3]) / 12)
+    features = BagFeatures([3], WORDS, [5]).eval()
+    assert features.out_features == 5
+    torch.testing.assert_close(features(x[:, [1, 0, 2]][:1]), features(x[:1]))
+    assert not torch.allclose(features(x[:1]), features(x[1:2]))

@@ -19,10 +19,10 @@ ALONE |= {"cd", "igebm", "improved_cd", "pcd"}
 ON_GRIDS = {"multigrid", "multigrid_dilated"}
 WITH_INFERENCE = {"short_run", *ON_GRIDS}
 # latents are inferred, no energy of points
-LATENT = {"abp", "lebm", "lebm_short_run", "sri", "triangle", "vae"}
+LATENT = {"abp", "lebm", "lebm_short_run", "sri", "symbol_vector", "triangle", "vae"}
 CLASSES = {"classifier", "jem"}  # an energy of classes, which data with labels teach
 OF_NETWORKS = {"hypernetwork"}  # samples are weights
-ON_IMAGES = {"critic", "gan", *CLASSES, *OF_NETWORKS, *ON_GRIDS}  # recipes for images only
+ON_IMAGES = {"critic", "gan", *CLASSES, *OF_NETWORKS, *ON_GRIDS, "symbol_vector"}  # recipes for images only
 STEPS, CUT = 8, 4
 # a constant in an energy moves nothing: positive and negative phase cancel
 CONSTANTS = {"energy.experts.bias", "energy.energy.experts.bias", "terms.critic.critic.experts.bias"}
@@ -100,6 +100,7 @@ def test_what_is_offered_answers_and_nothing_else_is_claimed(trained):
     besides = set() if name in ALONE else {"classes"} if name in CLASSES else {"generator"}
     besides |= {"inference"} if name in WITH_INFERENCE else set()
     expected = {"generator", "inference", "ranking"} if name in LATENT else {"energy"} | besides
+    expected |= {"classes"} if name == "symbol_vector" else set()
     expected = {"networks", "classes", "ranking"} if name in OF_NETWORKS else expected
     assert model.offers == expected <= set(OFFERS)
     held_out = trained.data.held_out[:5]

@@ -10,6 +10,7 @@ import torch
 
 from energy_gan.run.build import build
 from energy_gan.run.compose import compose
+from energy_gan.shapes import Batch
 
 RADIUS, STD = 1.5, 0.2
 ANGLES = torch.arange(5) * 2 * math.pi / 5
@@ -47,7 +48,7 @@ def test_five_modes(name, rate, steps, most):
     player = method.players[0]
     for step in range(steps):
         player.at(step / steps)
-        method.descend(player, player.terms(torch.zeros(256, 2), modes(256)))
+        method.descend(player, player.terms(Batch(torch.zeros(256, 2)), modes(256)))
     kl, log_z = divergence(method.generator.prior)
     ends = method.generator.prior.sample(5_000)
     inside = float((log_prob(ends) > log_prob(modes(20_000)).quantile(0.01)).double().mean())

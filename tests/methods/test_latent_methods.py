@@ -174,7 +174,7 @@ def test_a_prior_s_energy_learns_the_law_of_the_latents(memory):
     player, steps = method.players[0], 120
     for step in range(steps):
         player.at(step / steps)
-        method.descend(player, player.terms(torch.zeros(512, 3), law.sample((512,))))
+        method.descend(player, player.terms(Batch(torch.zeros(512, 3)), law.sample((512,))))
     precision = torch.eye(2) + 0.5 * (prior.energy.a + prior.energy.a.T).detach()
     learned = torch.linalg.solve(precision, prior.energy.b.detach())
     found = torch.distributions.MultivariateNormal(learned, precision_matrix=precision)

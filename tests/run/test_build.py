@@ -47,7 +47,12 @@ def test_every_method_builds_on_every_data_set(data, method, table):
     assert not Path("run").exists(), "nothing is written before training starts"
 
 
-LARGE = {"images", "celeba", "cifar10"}  # networks of published size, beside recipes of the same parts
+LARGE = {
+    "images",
+    "celeba",
+    "cifar10",
+    "svhn",
+}  # networks of published size, beside recipes of the same parts
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,8 @@ LARGE = {"images", "celeba", "cifar10"}  # networks of published size, beside re
 )
 def test_every_experiment_composes(file):
     own = file.stem if file.stem in IMAGES else "digits" if "images" in file.stem else None
-    own = "python_topics" if file.stem == "text" else own
+    own = file.stem if file.stem in TEXT else own
+    own = "python_topics" if file.stem.startswith("text") else own
     data = [f"data={own}"] if own else []
     config = compose([f"experiment={file.parent.name}/{file.stem}", "run_dir=run", *data])
     check(config)
