@@ -34,7 +34,15 @@ KINDS = {
     },
 }
 PURE = ("maximum_likelihood", "classifier", "noise_contrast", "normalised_likelihood", "mean_energy")
-PURE += ("no_phases", "cross_entropy", "symbol_information", "non_saturating", "zero_centred_penalty")
+PURE += (
+    "no_phases",
+    "contrast",
+    "cross_entropy",
+    "cross_entropies",
+    "symbol_information",
+    "non_saturating",
+    "zero_centred_penalty",
+)
 FUNCTIONS = {*(f"energy_gan.objectives.{name}" for name in PURE)}
 FUNCTIONS |= {f"energy_gan.optim.schedules.{name}" for name in ("cosine", "between", "restarted")}
 ROOTS = {  # what the whole part is

@@ -288,6 +288,7 @@ def test_the_authors_networks_have_the_authors_sizes():
     assert parts["generator"]["prior"]["latent_dim"] == 128
 
 
+@pytest.mark.slow
 def test_a_run_counts_modes_beside_those_of_the_data(files, monkeypatch, open_door):
     monkeypatch.setattr("energy_gan.reports.images.RANKED", 200)
     monkeypatch.setattr("energy_gan.reports.images.inception_or_none", lambda: None)

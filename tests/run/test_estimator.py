@@ -22,7 +22,7 @@ def on_a_frame():
 
 def test_scores_are_log_densities():
     """The integral of p is 1."""
-    estimator = EnergyEstimator(max_steps=5).fit(X)
+    estimator = EnergyEstimator(max_steps=5, overrides=["method.energy.components=[1, 2]"]).fit(X)
     sides = [np.linspace(m - 12 * s, m + 12 * s, 121) for m, s in zip(X.mean(0), X.std(0), strict=True)]
     grid = np.stack(np.meshgrid(*sides), -1).reshape(-1, 2)
     mass = np.exp(estimator.score_samples(grid)).sum() * np.prod([side[1] - side[0] for side in sides])

@@ -17,7 +17,7 @@ HAVE = sorted(f for f in CONF.glob("experiment/*/*.yaml") if f.stem in ("points"
 # of 8×8 a quarter is 2×2: 5×5 kernels of stride 2 then see one pixel, where oneDNN leaves their outer
 # gradients of bfloat16 as memory was. Small images have fully connected grids
 HAVE = [f.with_stem("small_images") if f.parent.name in GRIDS else f for f in HAVE]
-CLASSES = ("classifier", "jem", "hypernetwork")  # points without labels are nothing for them
+CLASSES = ("classifier", "jem", "hypernetwork", "symbol_vector")  # points without labels are nothing for them
 RECIPES = [  # one of each method; with the other kind of networks it takes its time
     pytest.param(
         f"experiment={file.parent.name}/{file.stem}",

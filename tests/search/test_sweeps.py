@@ -237,6 +237,7 @@ def test_what_labels_teach_can_be_searched_by():
     assert {"val/accuracy", "val/auroc_noise"} <= sweep_check.logged_names(jem, "val/").during
 
 
+@pytest.mark.slow
 def test_names_of_image_runs_go_by_features_and_classes(monkeypatch):
     """Inception's are there where its weights are; the classifier's where the set has classes."""
     monkeypatch.setattr(images, "inception_or_none", lambda: None)
