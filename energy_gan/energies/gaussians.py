@@ -48,7 +48,7 @@ class Gaussians(nn.Module):
         self.precisions[first:end] = precisions
 
     def log_joint(self, x: Float[Tensor, "B D"], these: Int[Tensor, "J"]) -> Float[Tensor, "B J"]:
-        """log πⱼ N(x; μⱼ, Cⱼ) of some components."""
+        """log πⱼ N(x; μⱼ, Cⱼ) of some components, in float64, since variances can be small."""
         x, means, precisions = x.double(), self.means[these], self.precisions[these]
         volumes = precisions.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * self.dim * math.log(2 * math.pi)
         at_once = max(1, AT_ONCE // (len(x) * self.dim))
@@ -56,9 +56,7 @@ class Gaussians(nn.Module):
             (torch.einsum("bd,jde->bje", x, p) - torch.einsum("jd,jde->je", m, p)).square().sum(2)
             for m, p in zip(means.split(at_once), precisions.split(at_once), strict=True)
         ]
-        return (
-            self.shares[these].log() + volumes - 0.5 * torch.cat(squares, 1)
-        )  # in float64: variances are small
+        return self.shares[these].log() + volumes - 0.5 * torch.cat(squares, 1)
 
     def log_prob(self, which: int, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
         """log of the density of one mixture."""

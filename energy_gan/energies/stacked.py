@@ -11,8 +11,9 @@ https://doi.org/10.1023/A:1007511322260.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -32,6 +33,14 @@ CROSSED = 2_000  # points; from there on one fold says enough, and the other mem
 MOST = 10_000  # points that a mixture is fitted to
 JUDGES = 2_000  # points of a fold at most that say what is likely
 LEAST = 1e-3  # share; a member of less has none
+
+
+class Judges(NamedTuple):
+    """Points of a fold, and what the mixtures that have not seen them say of these: log q, which stays."""
+
+    fold: int
+    points: Points
+    mixtures: Float[Tensor, "n K"]
 
 
 class Stack(Base, Fitted):
@@ -87,38 +96,39 @@ class Stack(Base, Fitted):
         self.fitted.fill_(True)
 
     @torch.no_grad()
-    def judge(self, x: Points) -> Scalar:
-        """Keep each flow that is likelier than before to the fold it has not seen, and choose the shares.
+    def judges(self, x: Points) -> list[Judges]:
+        """Of each fold that is used, once it is fitted.
 
         Args:
             x: the points that were fitted, in their order.
+        """
+        index, n, found = torch.arange(len(x), device=x.device), len(self.kinds), []
+        for fold in range(int(self.used)):
+            if len(own := x[index % PARTS == fold]):
+                own = evenly(own, JUDGES)
+                logs = [self.gaussians.log_prob(fold * n + i, own.flatten(1)) for i in range(n)]
+                found.append(Judges(fold, own, torch.stack(logs, 1)))
+        return found
+
+    @torch.no_grad()
+    def judge(self, judges: Sequence[Judges]) -> Scalar:
+        """Keep each flow that is likelier than before to the fold it has not seen, and choose the shares.
 
         Returns:
             The mean of log p, of each point by members that have not seen it.
         """
         logs = []
-        for fold, own in self.of_folds(x):
+        for fold, x, mixtures in judges:
             learning, kept = self.flows[fold], self.kept[fold]
-            likelihood = learning.log_prob(own).double().mean()
+            likelihood = learning.log_prob(x).double().mean()
             if likelihood > self.likeliest[fold]:
                 self.likeliest[fold] = likelihood
                 kept.load_state_dict(learning.state_dict())
-            mixtures = [
-                self.gaussians.log_prob(fold * len(self.kinds) + i, own.flatten(1))
-                for i in range(len(self.kinds))
-            ]
-            logs.append(torch.stack([*mixtures, kept.log_prob(own)], 1))
-        logs = torch.cat(logs).double()
+            logs.append(torch.cat([mixtures, kept.log_prob(x).double()[:, None]], 1))
+        logs = torch.cat(logs)
         shares = expectation_maximisation(logs)
         self.shares.copy_(shares)
         return (logs + shares.log()).logsumexp(1).mean()
-
-    def of_folds(self, x: Points) -> Iterator[tuple[int, Points]]:
-        """The folds that are used, with at most so many points of each that judge."""
-        index = torch.arange(len(x), device=x.device)
-        for fold in range(int(self.used)):
-            if len(own := x[index % PARTS == fold]):
-                yield fold, evenly(own, JUDGES)
 
     def forward(self, x: Points) -> Energies:
         flat, (mixtures, log_shares), parts = x.flatten(1), self._components(), []

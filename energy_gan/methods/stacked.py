@@ -20,7 +20,7 @@ from energy_gan.generators.stacked import StackedGenerator
 from energy_gan.methods.base import Learned, Method
 from energy_gan.methods.players import Player, Terms
 from energy_gan.optim.learns import Learns
-from energy_gan.shapes import Batch, Points
+from energy_gan.shapes import Batch
 
 
 class Stacked(Method):
@@ -50,13 +50,13 @@ class Stacked(Method):
         self.energy, self.every, self.patience = energy, every, patience
         self.register_buffer("waited", torch.zeros(energy.folds, dtype=torch.long))
         self.players = [Player("energy", energy.flows, self.energy_terms, energy_learns)]
-        self.points, self.stride = None, 1
+        self.judges, self.stride = [], 1
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
         data = self.trainer.datamodule
-        self.points = data.some().to(self.shift.device)
-        self.stride = math.ceil(len(data.points) / len(self.points))
+        x = data.some().to(self.shift.device)
+        self.judges, self.stride = self.energy.judges(x), math.ceil(len(data.points) / len(x))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         (player,) = self.players
@@ -65,8 +65,8 @@ class Stacked(Method):
                 self.descend(player, terms)
         often = self.step < 20 * self.every  # of few rows a flow learns too much within a few steps
         due = self.step % (self.every if often else 5 * self.every) == 0
-        if self.points is not None and (due or self.step + 1 == self.trainer.max_steps):
-            self.judge(self.points)
+        if self.judges and (due or self.step + 1 == self.trainer.max_steps):
+            self.judge()
         self.end_step()
 
     def energy_terms(self, batch: Batch) -> Terms:
@@ -77,10 +77,10 @@ class Stacked(Method):
         seen = {f: batch.x[fold != f] for f in learning}
         return {f"flow_{f}": -self.energy.flows[f].log_prob(x).mean() for f, x in seen.items() if len(x)}
 
-    def judge(self, x: Points) -> None:
+    def judge(self) -> None:
         """Keep the flows that have gained, choose the shares."""
         before = self.energy.likeliest.clone()
-        self.report({"out_of_fold": self.energy.judge(x)})
+        self.report({"out_of_fold": self.energy.judge(self.judges)})
         self.waited.copy_(torch.where(self.energy.likeliest > before, 0, self.waited + 1))
 
     @property

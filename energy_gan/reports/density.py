@@ -30,18 +30,20 @@ class Assessment(Section):
     ) -> dict[str, float]:
         if not full:
             return {}
-        law, standardise = [], self.data.standardise
-        exact = samples is not None and model.learned.generator.is_energy_s
-        for refine in (0, 0 if exact else SETTLE):
-            x = model.sample(N_ASSESSED, self.seed + 1, refine) if samples is not None else None
-            law.append(None if x is None else standardise(x))
+        generated, refined, standardise = None, None, self.data.standardise
+        if samples is not None:
+            generated = standardise(model.sample(N_ASSESSED, self.seed + 1))
+            refined = generated
+            if not model.learned.generator.is_energy_s:
+                refined = standardise(model.sample(N_ASSESSED, self.seed + 1, SETTLE))
         device = model.method.shift.device
         with evaluating(model.learned.energy) as energy:
             numbers, self.reasons = assess(
                 lambda u: energy(u.to(device)).to(u.device),
                 standardise(self.data.points),
                 standardise(self.data.held_out),
-                *law,
+                generated,
+                refined,
                 model.weighted_samples(4 * N_ASSESSED, self.seed),
                 0.0 if stated(model.learned.energy, "normalised") else found.get("log_normalizer"),
                 self.seed,

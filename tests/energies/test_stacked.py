@@ -21,7 +21,7 @@ def two_clusters(n, rng):
 def fitted():
     made, x = stack(folds=2, components=[1, 2], ridges=[1e-4, 1e-1]), two_clusters(400, torch.Generator())
     made.fit(x)
-    made.judge(x)
+    made.judge(made.judges(x))
     return made, x
 
 
@@ -55,11 +55,11 @@ def test_a_fold_is_judged_by_what_has_not_seen_it():
     x[torch.arange(500) % PARTS == 0] += 5
     made = stack(folds=2, components=[1, 2], ridges=[1e-4])
     made.fit(x)
-    (_, own), (_, other) = made.of_folds(x)
-    assert own.mean() > 4.5
-    assert other.abs().mean() < 1
-    unseen, seen = (made.gaussians.log_prob(2 * fold + 1, own).mean() for fold in (0, 1))
-    assert unseen < -500 < seen
+    own, other = made.judges(x)
+    assert own.points.mean() > 4.5
+    assert other.points.abs().mean() < 1
+    seen = made.gaussians.log_prob(3, own.points).mean()
+    assert own.mixtures[:, 1].mean() < -500 < seen
 
 
 def test_shares_are_those_of_a_mixture_of_known_laws():
