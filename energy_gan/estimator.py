@@ -105,17 +105,17 @@ class EnergyEstimator(DensityMixin, BaseEstimator):
         return self
 
     def energy_of(self, X: Any) -> Float[np.ndarray, "N"]:  # noqa: N803
-        """E(x), up to a constant: low is likely. It needs no log Z."""
+        """E(x), up to a constant: low is likely. It needs no log Z. Of the networks' precision, float32."""
         check_is_fitted(self)
-        return self.model_.energy(self._validated(X)).numpy()
+        return self.model_.energy(self._validated(X)).float().numpy()
 
     def score_samples(self, X: Any) -> Float[np.ndarray, "N"]:  # noqa: N803
         """log p(x) of each row, in nats; nan where log Z has no estimate."""
-        return -self.energy_of(X) - self.log_normalizer_
+        return -self.energy_of(X) - np.float32(self.log_normalizer_)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """The mean of log p(x) over the rows."""
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X).mean(dtype=float))
 
     def sample(self, n_samples: int = 1, random_state: int | None = None) -> Any:
         """Independent samples of the generator: an array, or a frame of the kind that was fitted.

@@ -20,7 +20,7 @@ from annotated_types import Ge
 from pydantic import ConfigDict, InstanceOf, PydanticUserError, TypeAdapter, ValidationError
 
 from energy_gan.errors import InputError
-from energy_gan.run.buildable import check_root, locate, named, shown
+from energy_gan.run.buildable import ROOTS, check_root, locate, named, shown
 from energy_gan.run.folder import WRITTEN
 from energy_gan.run.plain import PLURAL, Config, check_plain, inside
 
@@ -80,6 +80,8 @@ def check(config: Config, trust: Sequence[str] = ()) -> None:
     for key, value in config.items():
         if key not in TYPES:
             _check(value, key, trust)
+            if key in ROOTS and not (isinstance(value, dict) and "_target_" in value):
+                raise InputError(f"{key} has no _target_, so nothing can be made of it: give all of it")
             if isinstance(value, dict) and value.get("_partial_") and key != "trainer":
                 raise InputError(f"{key}._partial_=True makes nothing of it: leave it out")
     for group in (*PLURAL, "trainer"):

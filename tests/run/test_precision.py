@@ -26,7 +26,7 @@ RECIPES = [  # one of each method; with the other kind of networks it takes its 
     for file in HAVE
     if file.parent.name != "default" and not (file.stem == "points" and file.parent.name in CLASSES)
 ]
-SMALL = {"points": ["data=two_spiral", *FEW], "images": ["data=digits", "data.batch_size=16"]}
+SMALL = {"points": ["data=two_spiral", *FEW], "images": ["data=digits", "data.batch_size=32"]}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

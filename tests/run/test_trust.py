@@ -179,6 +179,18 @@ def test_a_stranger_s_config_builds_nothing_else(case, run):
     refused(load, "stranger.ckpt")
 
 
+@pytest.mark.parametrize("part", ["method", "data", "trainer"])
+@pytest.mark.parametrize("node", [{}, {"energy": MODULES}, {"a": {"b": {}}}], ids=["{}", "a part", "containers"])
+def test_a_part_that_is_no_call_is_refused(part, node, run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    Path("run/config.yaml").write_text(yaml.safe_dump({**config, part: node}))
+    assert f"{part} has no _target_" in refused(lambda: Run(read_config(run)))
+    checkpoint = torch.load(run / LAST, weights_only=True)
+    checkpoint["hyper_parameters"]["method"] = node
+    torch.save(checkpoint, "stranger.ckpt")
+    assert "method has no _target_" in refused(load, "stranger.ckpt")
+
+
 PATHS = {
     "the report's folder": ("callbacks.report.folder", "../elsewhere"),
     "the checkpoints' folder": ("callbacks.checkpoint.folder", "/tmp/elsewhere"),
