@@ -14,11 +14,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from energy_gan.data.units import Units
+from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.evaluation import evaluating, in_batches
 from energy_gan.numerics.weights import ess
 from energy_gan.randomness import random_generator
-from energy_gan.samplers.conditional import conditional, log_normalizer, resampled
+from energy_gan.samplers.conditional import conditional, from_guess, log_normalizer, resampled
 from energy_gan.sampling import Sampling
 
 POOL = 4_096  # samples that conditional ones are taken from, at least
@@ -53,7 +54,7 @@ class Conditioning(Sampling):
 
         Args:
             given: by name, what a cell of that column holds.
-            n_steps: of MALA with these held.
+            n_steps: of MALA with these held, where the energy has no guess to choose from.
 
         Raises:
             InputError: there is no energy or no generator to start from, a column is unknown or all are
@@ -67,11 +68,14 @@ class Conditioning(Sampling):
         seen = self._maps.random(rows, rng)
         log_volume = seen.log_volumes[:, held].sum(1)
         device = self.method.shift.device
+        u, log_w, places = seen.u.float()[:, held].to(device), -log_volume.to(device), held.to(device)
         with evaluating(self.learned.energy) as energy:
-            pool = self._of_energy(size, seed)
-            u = seen.u.float()[:, held].to(device)
-            found = conditional(energy, pool, held.to(device), u, n_steps, -log_volume.to(device), rng)
-        chosen = torch.randperm(size, generator=rng)[:n]
+            found = None
+            if (guess := stated(energy, "guess")) is not None:
+                found = from_guess(energy, guess, places, u, n, SETTLE, log_w, rng)
+            if found is None:
+                found = conditional(energy, self._of_energy(size, seed), places, u, n_steps, log_w, rng)
+        chosen = torch.randperm(len(found.x), generator=rng)[:n]
         x = self._maps.own(found.x[chosen.to(device)].cpu())
         x[:, held] = rows[:n, held]  # not as rounding has them
         return x.to(self.units.dtype)

@@ -147,6 +147,19 @@ class Stack(Base, Fitted):
         return self.at(u.to(self.shares.device), noise.to(self.shares.device))
 
     @torch.no_grad()
+    def guess(
+        self, held: Int[Tensor, "K"], given: Float[Tensor, "B K"], rng: torch.Generator | None = None
+    ) -> tuple[Points, Energies]:
+        """x with given coordinates, the others as its mixtures have them, and the log-density of these."""
+        these, log_shares = self._components()
+        if not len(these):  # only flows have a share
+            these = self.gaussians.shares.nonzero()[:, 0]
+            log_shares = these.new_zeros(len(these), dtype=torch.float64)
+        log_shares = log_shares + self.gaussians.shares[these].log()
+        x, log_q = self.gaussians.given(these, log_shares, held, given, rng)
+        return x.to(given.dtype), log_q
+
+    @torch.no_grad()
     def at(self, u: Float[Tensor, "n"], noise: Float[Tensor, "n D"]) -> Points:
         """The samples that a number in [0, 1], which chooses the member, and normal noise make."""
         mixtures, log_shares = self._components()

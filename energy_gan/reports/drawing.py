@@ -143,6 +143,31 @@ def marginals(
     return figure
 
 
+def associations(
+    levels: tuple[Float[np.ndarray, "K"], ...],
+    data: Float[np.ndarray, "P"],
+    generated: Float[np.ndarray, "P"],
+) -> Figure:
+    """Frequencies of levels and mutual information of pairs, samples over data: on the diagonal they agree.
+
+    Args:
+        levels: of the data, of samples, and the standard error of the difference, of which bars show three.
+    """
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    left, right = _row(figure, 2)
+    left.errorbar(*levels[:2], yerr=3 * levels[2], fmt="o", ms=4, lw=1, color=GENERATOR)
+    right.scatter(data, generated, s=14, color=GENERATOR, linewidths=0)
+    titles = {left: "frequency of each level, 3 standard errors", right: "mutual information of pairs (nats)"}
+    for axes, title in titles.items():
+        axes.axline((0, 0), slope=1, color=REFERENCE, lw=1)
+        axes.set(xlabel="data", ylabel="generator")
+        axes.set_title(title, fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    if not len(levels[0]):
+        left.set_visible(False)
+    return figure
+
+
 def images(rows: Mapping[str, Images], columns: int | None = None, width: float = 8.0) -> Figure:
     """Images in a grid, set by set, each under its name; all of one set in one line if columns is None."""
     blocks = {name: tile(part, columns or len(part)) for name, part in rows.items() if len(part)}

@@ -45,6 +45,51 @@ def test_detect_finds_the_planted_rows_and_few_others(open_door, tables):
     assert "exists already" in errors
 
 
+def test_one_cell_of_a_million_hides_nothing_and_is_named(open_door, tables):
+    """The planted rows are found as without it, and E of a row far off is still high."""
+    normal, new, planted = tables
+    torn, far = pd.read_csv(normal), pd.read_csv(new)
+    torn.loc[17, "a"] = 1e6
+    torn.to_csv("torn.csv", index=False)
+    far.loc[len(far)] = {"a": 10 + 50 * 5, "b": -3}
+    far.to_csv("far.csv", index=False)
+    status, output, errors = open_door(
+        "detect", "--train", "torn.csv", "--score", "far.csv", "--rate", 0.02, *QUICK
+    )
+    assert status == 0, errors
+    assert "1 of 2000 cells of column 'a' stand out, the farthest 1000000 in row 18" in output
+    scores = pd.read_csv("scores.csv")
+    flagged = set(scores.index[scores["anomalous"] == "yes"])
+    assert {*planted, 300} <= flagged
+    assert len(flagged) <= 13 + 20
+    assert scores["energy"][300] - scores["energy"].drop(planted).median() > 50
+
+
+def test_a_row_with_an_unknown_level_is_the_surest_anomaly(open_door, tables):
+    """So is one beyond a bound; only where all rows are so, it is a mistake."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "city": rng.choice(["Bern", "Oslo"], 300)})
+    frame.to_csv("normal.csv", index=False)
+    new = frame[:20].copy()
+    new.loc[[4, 7], "city"] = "Paris"
+    new.to_csv("new.csv", index=False)
+    status, output, errors = open_door(
+        "detect", "--train", "normal.csv", "--score", "new.csv", "--rate", 0.1, *QUICK
+    )
+    assert status == 0, errors
+    said = "2 of these hold what no normal row can, the first in row 5, column 'city', expected one of the 2"
+    assert said in output
+    scores = pd.read_csv("scores.csv")
+    assert np.isinf(scores["energy"]).to_numpy().nonzero()[0].tolist() == [4, 7]
+    assert (scores["anomalous"][[4, 7]] == "yes").all()
+    new.assign(city="Paris").to_csv("all.csv", index=False)
+    status, _, errors = open_door(
+        "detect", "--train", "normal.csv", "--score", "all.csv", "--rate", 0.1, *QUICK
+    )
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "row 1, column 'city' holds 'Paris', expected one of the 2 levels Bern, Oslo" in errors
+
+
 def test_detect_keeps_a_run_and_takes_one(open_door, tables):
     normal, new, _ = tables
     of = ["--score", new, "--rate", 0.05]
