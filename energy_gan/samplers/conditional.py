@@ -33,7 +33,8 @@ from energy_gan.shapes import Energies, Points
 WIDTH = 0.1  # of the normal around g, 1 / √τ, from which h is set to g
 MOVES = 5  # of MALA at each τ
 REACH, CELLS = 12.0, 1_000  # of the midpoint rule, in the networks' units
-LEAST = 300  # effective guesses
+LEAST = 100  # effective guesses
+AT_ONCE = 8_192
 N_CHAINS, N_TEMPERATURES = 32, 100
 
 
@@ -108,7 +109,7 @@ def from_guess(
     held: Int[Tensor, "K"],
     given: Float[Tensor, "N K"],
     n: int,
-    n_steps: int = 20,
+    n_steps: int = 40,
     log_weights: Energies | None = None,
     rng: torch.Generator | None = None,
 ) -> Conditional | None:
@@ -117,20 +118,24 @@ def from_guess(
     Args:
         given, log_weights: as in `conditional`.
     """
-    x, log_q = guess(held, given, rng)
     with torch.no_grad():
-        log_w = -energy(x).double() - log_q
+        guesses = [guess(held, some, rng) for some in given.split(AT_ONCE)]
+        log_w = torch.cat([-energy(x).double() - log_q for x, log_q in guesses])
     log_w = log_w if log_weights is None else log_w + log_weights
     if not ess(log_w) >= LEAST:
         return None
-    chosen = torch.multinomial(log_w.softmax(0), n, replacement=True, generator=rng)
-    free, start = _others(held, x.shape[1], x.device), x[chosen]
+    shares = log_w.softmax(0)
+    chosen = systematic(shares, n, rng)[torch.randperm(n, generator=rng, device=shares.device)]
+    x = torch.cat([x for x, _ in guesses])[chosen]
+    free, moved = _others(held, x.shape[1], x.device), []
+    for start in x.split(AT_ONCE):
 
-    def at_g(v: Tensor) -> Tensor:
-        return energy(start.index_copy(1, free, v))
+        def at_g(v: Tensor, start=start) -> Tensor:
+            return energy(start.index_copy(1, free, v))
 
-    walk = Chains(MALA(), n_steps, 0.1, target=0.7).run(at_g, start[:, free], rng)
-    return Conditional(start.index_copy(1, free, walk.state.x), len(chosen.unique()))
+        walk = Chains(MALA(), n_steps, 0.1, target=0.7).run(at_g, start[:, free], rng)
+        moved.append(start.index_copy(1, free, walk.state.x))
+    return Conditional(torch.cat(moved), len(chosen.unique()))
 
 
 def log_normalizer(
