@@ -140,8 +140,8 @@ RIVALS = (  # of tables, whose density is not known
     Number("gaussian_log_likelihood", "… of a Gaussian", None, None, True, "nats", "energy table"),
 )
 OF_COLUMNS = (  # of tables
-    Number("level_deviation", "frequency of a level, farthest off", "low", None, True, "sd", "categories"),
-    Number("association_gap", "mutual information of two columns, farthest off", "low", None, True, "nats"),
+    Number("level_deviation", "frequency of a level, off by", "low", None, True, "sd", "categories"),
+    Number("association_gap", "information of pairs, off by", "low", None, True, "nats"),
 )
 POINTS = (*OF_ENERGY, *OF_FLOW, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
 ASSESSMENT = (
