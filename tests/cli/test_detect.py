@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 QUICK = ["trainer.max_steps=80", "data.batch_size=128", "callbacks.progress.refresh_rate=0"]
+SMALL = ["method.energy.components=[1,2]", "method.energy.folds=1"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_detect_finds_the_planted_rows_and_few_others(open_door, tables):
     normal, new, planted = tables
     awkward = Path(shutil.copy(normal, "Ann's rows, n=2000.csv"))
     arguments = ["--train", awkward, "--score", new, "--rate", 0.02]
-    status, output, errors = open_door("detect", *arguments, *QUICK)
+    status, output, errors = open_door("detect", *arguments, *QUICK, *SMALL)
     assert status == 0, errors
     scores = pd.read_csv("scores.csv")
     assert list(scores.columns) == ["row", "energy", "anomalous"]
@@ -53,9 +54,8 @@ def test_one_cell_of_a_million_hides_nothing_and_is_named(open_door, tables):
     torn.to_csv("torn.csv", index=False)
     far.loc[len(far)] = {"a": 10 + 50 * 5, "b": -3}
     far.to_csv("far.csv", index=False)
-    status, output, errors = open_door(
-        "detect", "--train", "torn.csv", "--score", "far.csv", "--rate", 0.02, *QUICK
-    )
+    of = ["--train", "torn.csv", "--score", "far.csv", "--rate", 0.02]
+    status, output, errors = open_door("detect", *of, *QUICK, *SMALL)
     assert status == 0, errors
     assert "1 of 2000 cells of column 'a' stand out, the farthest 1000000 in row 18" in output
     scores = pd.read_csv("scores.csv")
@@ -73,9 +73,8 @@ def test_a_row_with_an_unknown_level_is_the_surest_anomaly(open_door, tables):
     new = frame[:20].copy()
     new.loc[[4, 7], "city"] = "Paris"
     new.to_csv("new.csv", index=False)
-    status, output, errors = open_door(
-        "detect", "--train", "normal.csv", "--score", "new.csv", "--rate", 0.1, *QUICK
-    )
+    of = ["--train", "normal.csv", "--rate", 0.1, *QUICK, *SMALL]
+    status, output, errors = open_door("detect", *of, "--score", "new.csv")
     assert status == 0, errors
     said = "2 of these hold what no normal row can, the first in row 5, column 'city', expected one of the 2"
     assert said in output
@@ -83,9 +82,7 @@ def test_a_row_with_an_unknown_level_is_the_surest_anomaly(open_door, tables):
     assert np.isinf(scores["energy"]).to_numpy().nonzero()[0].tolist() == [4, 7]
     assert (scores["anomalous"][[4, 7]] == "yes").all()
     new.assign(city="Paris").to_csv("all.csv", index=False)
-    status, _, errors = open_door(
-        "detect", "--train", "normal.csv", "--score", "all.csv", "--rate", 0.1, *QUICK
-    )
+    status, _, errors = open_door("detect", *of, "--score", "all.csv", "--out", "other.csv")
     assert (status, errors.count("\n")) == (2, 1)
     assert "row 1, column 'city' holds 'Paris', expected one of the 2 levels Bern, Oslo" in errors
 
@@ -108,7 +105,7 @@ def test_of_several_processes_the_first_scores_and_writes(open_door, tables, mon
     from lightning import Trainer
 
     monkeypatch.setattr(Trainer, "is_global_zero", False)
-    quick = [*QUICK[1:], "trainer.max_steps=2"]
+    quick = [*QUICK[1:], *SMALL, "trainer.max_steps=2"]
     status, output, errors = open_door("detect", "--train", tables[0], "--score", tables[1], *quick)
     assert status == 0, errors
     assert "are anomalous" not in output

@@ -13,6 +13,7 @@ from energy_gan.data.schema import Schema
 from energy_gan.data.table import ArrayPoints
 from energy_gan.data.units import Units, fitted
 from energy_gan.errors import InputError
+from energy_gan.randomness import random_generator
 
 N = 1_000
 
@@ -136,6 +137,16 @@ def test_a_few_cells_do_not_set_the_scale_and_are_named(share):
     (note,) = data.notes[1:]
     assert f"{len(rows)} of 2000 cells of column 'x1' stand out" in note
     assert f"in row {rows[0] + 1}" in note
+
+
+def test_a_far_cell_that_is_held_out_is_named_too():
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    order = torch.randperm(200, generator=random_generator(0, 0))
+    x[order[3], 0] = 1e6
+    data = ArrayPoints(x)
+    data.setup()
+    assert data.held_out.abs().max() == 1e6
+    assert f"1000000 in row {order[3] + 1}" in data.notes[1]
 
 
 @pytest.mark.parametrize(
