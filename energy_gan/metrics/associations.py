@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from energy_gan.data.columns import Column
-
 PARTS = 8  # of a column without levels
 MOST = 60  # columns whose pairs are looked at, the first so many
 
@@ -32,16 +30,13 @@ class Associations:
     """What samples are compared with.
 
     Args:
-        columns: of the table.
-        x: its rows.
+        levels: the numbers of each column's levels, ascending; empty where it has none.
+        x: the rows of the table.
     """
 
-    def __init__(self, columns: Sequence[Column], x: Float[np.ndarray, "N D"]):
-        self.columns, self.n = columns, len(x)
-        self.edges = [
-            column.values[1:] if column.kind == "categorical" else _edges(v)
-            for column, v in zip(columns, x.T, strict=True)
-        ]
+    def __init__(self, levels: Sequence[Float[np.ndarray, "_"]], x: Float[np.ndarray, "N D"]):
+        self.categorical, self.n = [len(values) > 0 for values in levels], len(x)
+        self.edges = [values[1:] if len(values) else _edges(v) for values, v in zip(levels, x.T, strict=True)]
         codes = self._codes(x)
         self.counts, self.informations = self._counts(codes), self._informations(codes)
 
@@ -64,8 +59,8 @@ class Associations:
     def _counts(self, codes: Int[np.ndarray, "D N"]) -> Float[np.ndarray, "K"]:
         of_levels = [
             np.bincount(row, minlength=len(edges) + 1)
-            for row, edges, column in zip(codes, self.edges, self.columns, strict=True)
-            if column.kind == "categorical"
+            for row, edges, categorical in zip(codes, self.edges, self.categorical, strict=True)
+            if categorical
         ]
         return np.concatenate([*of_levels, []])
 

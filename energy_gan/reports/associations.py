@@ -24,7 +24,7 @@ class ColumnAssociations(Section):
 
     def prepare(self, data: DataModule) -> None:
         self.rows = data.points[:ROWS].numpy()
-        self.of_data = Associations(data.schema.columns, self.rows)
+        self.of_data = Associations([c.values for c in data.schema.columns], self.rows)
 
     def measure(
         self, model: Model, samples: Tensor | None, full: bool, found: Mapping[str, float]
