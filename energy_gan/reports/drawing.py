@@ -153,18 +153,18 @@ def associations(
     Args:
         levels: of the data, of samples, and the standard error of the difference, of which bars show three.
     """
-    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
-    left, right = _row(figure, 2)
-    left.errorbar(*levels[:2], yerr=3 * levels[2], fmt="o", ms=4, lw=1, color=GENERATOR)
-    right.scatter(data, generated, s=14, color=GENERATOR, linewidths=0)
-    titles = {left: "frequency of each level, 3 standard errors", right: "mutual information of pairs (nats)"}
-    for axes, title in titles.items():
+    n = 1 + (len(levels[0]) > 0)
+    figure = Figure(figsize=(4.2 * n, 4.4), layout="constrained")
+    *of_levels, of_pairs = _row(figure, n)
+    of_pairs.scatter(data, generated, s=14, color=GENERATOR, linewidths=0)
+    of_pairs.set_title("mutual information of pairs (nats)", fontsize=10)
+    for axes in of_levels:
+        axes.errorbar(*levels[:2], yerr=3 * levels[2], fmt="o", ms=4, lw=1, color=GENERATOR)
+        axes.set_title("frequency of each level, 3 standard errors", fontsize=10)
+    for axes in figure.axes:
         axes.axline((0, 0), slope=1, color=REFERENCE, lw=1)
         axes.set(xlabel="data", ylabel="generator")
-        axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-    if not len(levels[0]):
-        left.set_visible(False)
     return figure
 
 
