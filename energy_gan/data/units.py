@@ -2,14 +2,14 @@
 
     w = x, log(x − low), −log(high − x), log((x − low) / (high − x))   a number, by its bounds
     w = the same of x + ξ, with bounds low and high + 1               a whole number
-    w = Φ⁻¹(s_1 + … + s_{k−1} + s_k ξ)                                level k of a category, of share s_k
+    w = Φ⁻¹(s_1 + … + s_{k−1} + s_k ξ'), ξ' = σ(logit(ξ) / 4)          level k of a category, of share s_k
     v = (w − shift) / scale
     u = v, or sign(v) (8 + log(|v| − 7)) where |v| > 8                where a few cells would set the scale
     u = Φ⁻¹(G(v))                                                     where it has atoms, see `atoms.py`
 
 with noise ξ, uniform from 0 to 1. All of it is float64, and only u is rounded. A density changes by
 
-    p(x) = E_ξ[p(u) / q(u | x)],    q = |dx/du|, of a level φ(w) |dw/du| / s_k
+    p(x) = E_ξ[p(u) / q(u | x)],    q = |dx/du|, of a level φ(w) |dw/du| / (s_k dξ'/dξ)
 
 so that without noise E(x) = E(u) + log q, the `log_volume`.
 
@@ -38,6 +38,7 @@ FENCE = 8.0  # spreads from which far cells are drawn in,
 FAR = 2.0  # of columns in which those farther than so many widths of the middle 96 %
 SET = 2.0  # make the spread greater by this factor
 DRAWS = 16  # of ξ, for an energy
+NARROW = 0.25  # of a level's place in its share: ξ' = σ(NARROW · logit ξ), near ½ and never at the ends
 LEAST = 1e-12  # of ξ, and of 1 − ξ
 LARGEST = sys.float_info.max
 
@@ -148,8 +149,10 @@ class _Map:
         """w and log |dx/dw|, of a level log φ(w) / s."""
         if len(self.values):
             k = torch.searchsorted(self.values, x.detach().contiguous()).clamp(max=len(self.values) - 1)
-            w = torch.special.ndtri(self.below[k] + self.shares[k] * ξ)
-            return w, log_normal(w) - self.shares[k].log()
+            inner = (NARROW * ξ.logit()).sigmoid()
+            w = torch.special.ndtri(self.below[k] + self.shares[k] * inner)
+            slope = math.log(NARROW) + (inner * (1 - inner) / (ξ * (1 - ξ))).log()
+            return w, log_normal(w) - self.shares[k].log() - slope
         y = x + ξ if self.whole else x
         above = y if self.low is None else y - self.low
         under = y if self.high is None else self.high - y
