@@ -112,6 +112,16 @@ def test_the_weight_of_the_information_rises_and_takes_the_labels_shares():
     )
 
 
+def test_with_the_shares_that_it_finds_only_unsure_latents_are_moved():
+    logits = torch.randn(64, 3, requires_grad=True)
+    information = Information(1.0, 0.0, "found")(logits)
+    torch.testing.assert_close(information, symbol_information(logits))
+    log_p = logits.log_softmax(1)
+    within = -(log_p.exp() * log_p).sum(1).mean()
+    (found,), (expected,) = (torch.autograd.grad(value, logits) for value in (information, -within))
+    torch.testing.assert_close(found, expected)
+
+
 @torch.no_grad()
 def test_the_law_of_a_class_is_the_joint_law_of_it():
     prior, z = method_of().generator.prior, torch.randn(7, 2)
@@ -163,6 +173,9 @@ def test_each_side_learns_from_the_labels_by_its_own_weights():
     )
     torch.testing.assert_close(terms["i"]["labelled"], expected)
     torch.testing.assert_close(terms["p"]["prior_labelled"], expected)
+    fewer = method_of(prior_share=0.01).players[0].terms(batch, latent)
+    for name in ("prior_symbols", "prior_labelled"):
+        torch.testing.assert_close(fewer[name], 0.01 * terms["p"][name])
     decoder = torch.autograd.grad(
         terms["i"]["labelled"], method.generator.network.parameters(), allow_unused=True
     )
@@ -192,6 +205,7 @@ def test_chains_may_infer_or_refine(short_run):
             "an EnergyPrior whose energy has classes",
         ),
         ({"cross_entropy": -1.0}, "cross_entropy must be a number of at least 0"),
+        ({"prior_share": -1.0}, "prior_share must be a number of at least 0"),
         ({"information": Information(1.0, 0.0, [0.5, 0.5])}, "has 2 shares and there are 3 classes"),
     ],
 )
