@@ -206,10 +206,8 @@ def check_symbols(method: Method) -> int:
             f"the generator's prior must be an EnergyPrior whose energy has classes, ClassEnergies, got "
             f"{type(prior).__name__}"
         )
-    weights = {"cross_entropy": method.cross_entropy, "prior_share": method.prior_share}
-    for name, given in weights.items():
-        if not 0 <= given < math.inf:
-            raise ValueError(f"{name} must be a number of at least 0, got {given}")
+    if not 0 <= method.cross_entropy < math.inf:
+        raise ValueError(f"cross_entropy must be a number of at least 0, got {method.cross_entropy}")
     logits = classes(torch.zeros(2, prior.latent_dim))
     _expect("the logits", logits.shape, (2, logits.shape[-1]))
     shares = method.information.shares

@@ -4,17 +4,17 @@
 
 It is LEBM, whose prior's energy is U, and every point teaches it by its marginal. In the same moves
 
-    the inference         descends besides   w · CE(f(z(x)), y) over labelled x  −  λ I(z; y)
-    the prior             descends besides   a share of the same two
+    the prior             descends besides   w · CE(f(z(x)), y) over labelled x  −  λ I(z; y)
+    the inference         descends besides   the same two
 
 with z(x) the centre of what is inferred of x and I(z; y) the information that a latent has of its symbol. The
 loss of each side is one sum: of two losses in turns an optimizer as Adam forgets the weights, and an energy
 that the labels move faster than its own chains can follow runs away together with the inference. With one
 symbol the terms and their gradients are 0, and it is LEBM.
 
-The share is 1 as published. Then f hardly hears its own phases, of weight 1 beside w = 200, and the latents
-of a class go where no chain of p(z) is; with 0.01 f follows them. Of straight lines, f_y(z) = b_y·z + c_y, it
-makes p(z) a mixture of normals N(b_y, I), in which chains find each class.
+An f of straight lines, f_y(z) = b_y·z + c_y, makes p(z) a mixture of normals N(b_y, I): chains find each class,
+so that f may learn fast, and samples of a class are of it. A deep f must learn slowly, and the latents of a class
+then go where no chain of p(z) is.
 
 Reference: Semi-supervised Learning by Latent Space Energy-Based Model of Symbol-Vector Coupling (Pang et al.,
 2020), https://arxiv.org/abs/2010.09359; Latent Space Energy-Based Model of Symbol-Vector Coupling for Text
@@ -49,7 +49,6 @@ class SymbolVector(LatentEBM):
         shape, …, together, seed: as in `LatentEBM`. The energy of the generator's prior has classes, f.
         cross_entropy: w, the weight of the labelled points' cross-entropy, not negative.
         information: λ and its rise, and the law that the classes are drawn to.
-        prior_share: of w and λ, in what the prior descends, not negative.
     """
 
     def __init__(
@@ -66,14 +65,13 @@ class SymbolVector(LatentEBM):
         memory: LatentMemory | None = None,
         together: bool = False,
         cross_entropy: float = 200.0,
-        prior_share: float = 1.0,
         seed: int = 0,
     ):
         super().__init__(
             shape, generator, generator_learns, inference, inference_learns, prior_learns, negatives,
             objective, memory, together, seed,
         )  # fmt: skip
-        self.cross_entropy, self.prior_share, self.information = cross_entropy, prior_share, information
+        self.cross_entropy, self.information = cross_entropy, information
         self.n_classes = check_symbols(self)
 
     @property
@@ -92,8 +90,7 @@ class SymbolVector(LatentEBM):
         with torch.no_grad():
             centres = self.labelled_centres(batch)
         symbols = {**self.symbol_terms(latent), **self.label_terms(centres, batch)}
-        own = {f"prior_{name}": self.prior_share * value for name, value in symbols.items()}
-        return {**super().prior_terms(batch, latent), **own}
+        return {**super().prior_terms(batch, latent), **{f"prior_{k}": v for k, v in symbols.items()}}
 
     def inference_terms(self, batch: Batch, latent: Latents) -> Terms:
         """What its network learns, and what the symbols add."""

@@ -173,9 +173,6 @@ def test_each_side_learns_from_the_labels_by_its_own_weights():
     )
     torch.testing.assert_close(terms["i"]["labelled"], expected)
     torch.testing.assert_close(terms["p"]["prior_labelled"], expected)
-    fewer = method_of(prior_share=0.01).players[0].terms(batch, latent)
-    for name in ("prior_symbols", "prior_labelled"):
-        torch.testing.assert_close(fewer[name], 0.01 * terms["p"][name])
     decoder = torch.autograd.grad(
         terms["i"]["labelled"], method.generator.network.parameters(), allow_unused=True
     )
@@ -205,7 +202,6 @@ def test_chains_may_infer_or_refine(short_run):
             "an EnergyPrior whose energy has classes",
         ),
         ({"cross_entropy": -1.0}, "cross_entropy must be a number of at least 0"),
-        ({"prior_share": -1.0}, "prior_share must be a number of at least 0"),
         ({"information": Information(1.0, 0.0, [0.5, 0.5])}, "has 2 shares and there are 3 classes"),
     ],
 )
