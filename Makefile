@@ -135,7 +135,7 @@ test: .venv/.made ## The tests, under 5 minutes on 2 cores; what each room took 
 	@$(PY) -m pytest --numprocesses 2 --dist worksteal -m 'not slow' $(ARGS)
 
 .PHONY: test-slow
-test-slow: .venv/.made ## The others: whole commands, two processes, a real W&B agent; 4 minutes
+test-slow: .venv/.made ## The others: whole commands, two processes, a real W&B agent; 12 minutes
 	@$(PY) -m pytest --numprocesses 2 --dist worksteal -m slow $(ARGS)
 
 .PHONY: bench

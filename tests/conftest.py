@@ -6,6 +6,7 @@ import importlib
 import io
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import budget
@@ -47,10 +48,14 @@ def _coarse_reports():
     """Few samples, maps of few cells, no search for a layout: a report takes longer than a short run."""
     from matplotlib.figure import Figure
 
+    from energy_gan import metrics
     from energy_gan.metrics import two_samples
     from energy_gan.reports import density, points
 
+    few_kernels = partial(metrics.points.KernelEstimate, max_points=1_000, n_scored=500)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics.points, "KernelEstimate", few_kernels)
+        patch.setattr(points, "KernelEstimate", few_kernels)
         patch.setattr(points, "MAP_CELLS", 30)
         patch.setattr(points, "KERNEL_MAP_CELLS", 20)
         patch.setattr(points, "SHOWN", 1_000)

@@ -189,6 +189,7 @@ class Report(Callback):
             "data": config["data"],
             "step": last["step"],
             "seconds": round(self.seconds, 1),
+            "sampling_seconds": sampling_seconds(model) if full else None,
             "kind": model.kind,
             "offers": sorted(model.offers),
             "integrable": model.integrable,
@@ -261,6 +262,15 @@ class Report(Callback):
 
     def _verdict(self, metrics: Mapping[str, float]) -> str:
         return "; ".join(filter(None, (section.verdict(metrics) for section in self.sections)))
+
+
+def sampling_seconds(model: Model, n: int = 1_000) -> float | None:
+    """What n samples take; None without a generator."""
+    if not model.has_generator:
+        return None
+    started = time.monotonic()
+    model.sample(n)
+    return round(time.monotonic() - started, 4)
 
 
 def measured(row: Mapping[str, float | int]) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """Compare finished runs: a table, and their curves in one picture."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from energy_gan.cli import Parser, door
 from energy_gan.errors import InputError
@@ -27,9 +29,22 @@ def main() -> None:
     from energy_gan.reports.drawing import curves
 
     print(table({label: report["metrics"] for label, report in reports.items()}))
+    print()
+    for label, report in reports.items():
+        print(f"{label}: {_costs(report)}")
     out.parent.mkdir(parents=True, exist_ok=True)
     curves({label: report["history"] for label, report in reports.items()}, CURVES).savefig(out, dpi=110)
     print(f"\ncurves   {out}")
+
+
+def _costs(report: Mapping[str, Any]) -> str:
+    """Whether its energy may pass for a density, and the seconds that training and samples take."""
+    from energy_gan.metrics.verdict import standing
+
+    density, sampling = standing(report["metrics"]), report.get("sampling_seconds")
+    said = [f"a density: {density}"] if density else []
+    said.append(f"trained in {report['seconds']:.0f} s")
+    return ", ".join(said + ([f"1,000 samples in {sampling:.2f} s"] if sampling is not None else []))
 
 
 def _label(run: Path, runs: list[Path]) -> str:

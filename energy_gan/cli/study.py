@@ -7,6 +7,7 @@ from energy_gan.cli import Parser, door, given_words
 from energy_gan.errors import InputError
 from energy_gan.studies.agreement import Entropies, Images, TwoDimensions
 from energy_gan.studies.chains import Chains
+from energy_gan.studies.family import Family
 from energy_gan.studies.few_labels import FewLabels
 from energy_gan.studies.held_out_digit import HeldOutDigit
 from energy_gan.studies.hypernetwork import Hypernetwork
@@ -29,6 +30,7 @@ STUDIES = {
         Multigrid,
         Symbols,
         Hypernetwork,
+        Family,
     )
 }
 

@@ -18,6 +18,13 @@ RIVALS = {
     "kernel estimate": "kernel_log_likelihood",
     "Gaussian": "gaussian_log_likelihood",
 }
+BRACKET = 3.0  # nats between the bounds of a log Z that may be called known
+BRACKETS = (("annealed_low", "annealed_high"), ("log_likelihood_reverse", "log_likelihood_forward"))
+LIKELIHOODS = {  # of held-out points, and what they are of
+    "held_out_log_likelihood": "",
+    "log_likelihood": "with noise",
+    "latent_log_likelihood": "over latents",
+}
 PAIRS = {
     "data | generator": "auc_data_generator",
     "data | energy": "auc_data_energy",
@@ -54,6 +61,24 @@ def verdict(numbers: Mapping[str, float]) -> Verdict:
     found = _of_laws(numbers)
     worse = beaten(numbers)
     return found._replace(sentence=f"{found.sentence}; {worse}") if worse else found
+
+
+def standing(numbers: Mapping[str, float]) -> str:
+    """Whether what was measured lets an energy pass for a density; "" where no energy was measured.
+
+    No density is one that data leave under MALA or that a Gaussian beats, one whose own chains fail a test,
+    and one whose log Z, from below and from above, is known to `BRACKET` nats only.
+    """
+    if "drift" not in numbers:
+        return ""
+    if not abs(numbers["drift"]) <= 1 or numbers.get("likelihood_gain", 0.0) < WORSE:
+        return "no: a critic"
+    if fails := numbers.get("failed_tests", 0.0):
+        return f"no: long chains fail {fails:.0f} tests"
+    for below, above in BRACKETS:
+        if below in numbers and not abs(gap := numbers[above] - numbers[below]) <= BRACKET:
+            return f"no: log Z within {abs(gap):.0f} nats"
+    return "yes" if any(name in numbers for name in LIKELIHOODS) else "not known: no log Z"
 
 
 def beaten(numbers: Mapping[str, float]) -> str:

@@ -108,6 +108,15 @@ def _recipe(overrides: Sequence[str]) -> str | None:
     method = _chosen("method", overrides) or "default"
     if not (CONF / f"data/{data}.yaml").is_file():
         return None  # Hydra then names the data sets there are
+    return recipe_of(method, data)
+
+
+def recipe_of(method: str, data: str) -> str | None:
+    """The config in conf/experiment of a method on a set, the narrowest; None for points without any.
+
+    Raises:
+        InputError: the method is not made for what the set holds.
+    """
     kinds = KINDS[OmegaConf.load(CONF / f"data/{data}.yaml").kind]
     own = [data] if data not in KINDS else []  # data=points is a table, see there
     recipes = [f"{method}/{name}" for name in (*own, *kinds)]

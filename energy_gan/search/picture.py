@@ -116,6 +116,8 @@ def _against(
         _points(axes, given, trials)
         if "log" in parameter.get("distribution", ""):
             axes.set_xscale("log")
+            if "max" in parameter:
+                axes.set_xlim(*(float(hyper_parameter(name, parameter).ppf(at)) for at in (1e-9, 1 - 1e-9)))
             _plain_ticks(axes.xaxis)
     best = best_first(trials, sweep.maximise)[0]
     axes.axhline(best.metric, color=ENERGY, linewidth=0.8)
@@ -152,8 +154,7 @@ def _parallel(
         for height, text in _ticks(name, sweep.spec["parameters"][name]):
             axes.text(place + 0.03, height, text, fontsize=7.5, va="center", bbox=PAPER)
     axes.set_xticks(range(len(names)), [short[name].replace(".", ".\n") for name in names], fontsize=8)
-    axes.set_xlim(-0.1, len(names) - 1 + 0.35)
-    axes.set_yticks([])
+    axes.set(xlim=(-0.1, len(names) - 1 + 0.35), ylim=(-0.03, 1.03), yticks=[])  # few trials do not fill it
     axes.spines[:].set_visible(False)
     bar = axes.figure.colorbar(colours, ax=axes, label=label, pad=0.01)
     if logarithmic:

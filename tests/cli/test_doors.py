@@ -157,6 +157,7 @@ def test_averaged_weights_leave_training_alone_and_survive_a_cut(open_door, fini
     assert measured[0] != json.loads((finished_run / "metrics.json").read_text())["metrics"]
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_kept_as_they_are_measured(open_door):
     """What is loaded is calibrated: to measure its batch norm anew changes nothing."""
     average = "callbacks.average={_target_: energy_gan.callbacks.average.AverageWeights, decay: 0.9}"
@@ -174,6 +175,7 @@ def test_averaged_weights_are_kept_as_they_are_measured(open_door):
     assert json.loads(Path("run/metrics.json").read_text())["metrics"] == pytest.approx(before)
 
 
+@pytest.mark.slow
 def test_a_run_can_be_longer_than_planned(open_door, finished_run):
     shutil.copytree(finished_run, "run")
     status, output, _ = open_door("resume", "run", "trainer.max_steps=30")

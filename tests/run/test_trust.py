@@ -180,7 +180,7 @@ def test_a_stranger_s_config_builds_nothing_else(case, run):
 
 
 @pytest.mark.parametrize("part", ["method", "data", "trainer"])
-@pytest.mark.parametrize("node", [{}, {"energy": MODULES}, {"a": {"b": {}}}], ids=["{}", "a part", "containers"])
+@pytest.mark.parametrize("node", [{}, {"energy": MODULES}, {"a": {"b": {}}}], ids=["{}", "part", "tree"])
 def test_a_part_that_is_no_call_is_refused(part, node, run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     Path("run/config.yaml").write_text(yaml.safe_dump({**config, part: node}))

@@ -455,6 +455,7 @@ def test_a_killed_search_goes_on_with_every_trial_once(stub, whole_group):
     assert Path("started").read_text().split().count("trial_002") == 1
 
 
+@pytest.mark.slow
 def test_two_searches_do_not_share_a_folder(stub):
     with Search(read("mine.yaml"), Path("here")).open():
         assert "another process works in here" in ended(stub())[1]
@@ -469,6 +470,7 @@ def test_failed_trials_are_kept_and_three_without_a_success_end_the_search(stub)
     assert "finished" not in states
 
 
+@pytest.mark.slow
 def test_a_search_that_is_ended_ends_its_trials(stub):
     process = stub()
     while not Path("started").is_file():

@@ -1,0 +1,49 @@
+"""Of several methods on one set: quality against time, and their samples."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from energy_gan.reports.drawing import ENERGY, GENERATOR, tile
+
+COLUMNS = 6
+
+
+def quality_by_time(points: Mapping[str, tuple[float, float]], quality: str) -> Figure:
+    """A dot for each method at its seconds of training and its quality."""
+    figure = Figure(figsize=(9.5, 5), layout="constrained")
+    axes = figure.subplots()
+    x, y = np.array(list(points.values())).T
+    axes.scatter(x, y, color=ENERGY)
+    for name, place in points.items():
+        axes.annotate(name, place, xytext=(5, 3), textcoords="offset points", fontsize=8)
+    axes.set(xscale="log", xlabel="seconds of training", ylabel=quality)
+    if (y > 0).all() and y.max() > 10 * y.min():
+        axes.set_yscale("log")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def sheet(samples: Mapping[str, Float[np.ndarray, "n *S"]]) -> Figure:
+    """Samples of each method in a panel of its own: images in a square, of points the first two columns."""
+    rows = -(-len(samples) // COLUMNS)
+    figure = Figure(figsize=(1.9 * COLUMNS, 2.1 * rows), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    ends = [np.quantile(x[:, :2], (0.001, 0.999), axis=0) for x in samples.values() if x.ndim == 2]
+    if ends:  # one box for all: samples of some have gone astray
+        box = np.median(ends, axis=0)
+        box += 0.1 * (box[1] - box[0]) * np.array([[-1], [1]])
+    for axes, (name, x) in zip(panels, samples.items(), strict=False):
+        if x.ndim == 4:
+            square = int(len(x) ** 0.5)
+            axes.imshow(tile(x[: square**2], square).squeeze(), cmap="gray", vmin=0, vmax=1)
+        else:
+            axes.scatter(*x[:, :2].T, s=0.5, color=GENERATOR, linewidths=0)
+            axes.set(xlim=box[:, 0], ylim=box[:, 1])
+        axes.set_title(name, fontsize=8)
+    return figure

@@ -1,0 +1,116 @@
+"""The page of the whole family: who is on it, what it says of an energy, a trial that was killed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from energy_gan.metrics.verdict import standing
+from energy_gan.run.compose import compose, options
+from energy_gan.studies import family
+from energy_gan.studies.family_words import WORDS
+
+DENSITY = {"drift": 0.1, "failed_tests": 0.0, "held_out_log_likelihood": -1.0}
+
+
+def test_every_method_has_its_words():
+    assert WORDS.keys() == options("method").keys()
+    for words, reference in WORDS.values():
+        assert 30 <= len(words.split()) <= 50
+        assert reference
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"sliced_w2": 0.1}, ""),
+        (DENSITY, "yes"),
+        ({"drift": 0.1}, "not known: no log Z"),
+        (DENSITY | {"drift": 1.1}, "no: a critic"),
+        (DENSITY | {"drift": -1.1}, "no: a critic"),
+        (DENSITY | {"drift": float("nan")}, "no: a critic"),
+        (DENSITY | {"likelihood_gain": -0.1}, "no: a critic"),
+        (DENSITY | {"failed_tests": 2.0}, "no: long chains fail 2 tests"),
+        (DENSITY | {"annealed_low": 1.0, "annealed_high": 3.9}, "yes"),
+        (DENSITY | {"annealed_low": 1.0, "annealed_high": 5.0}, "no: log Z within 4 nats"),
+        (
+            DENSITY | {"log_likelihood_forward": -40.0, "log_likelihood_reverse": -60.0},
+            "no: log Z within 20 nats",
+        ),
+    ],
+)
+def test_nothing_is_called_a_density_that_a_test_denies(numbers, said):
+    assert standing(numbers) == said
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Trials that end at once, with numbers by their seed."""
+    made = []
+
+    def run_trial(path, overrides):
+        made.append((path, overrides))
+        path.mkdir(parents=True)
+        numbers = DENSITY | {"kl_data_energy": 0.1 + path.name.endswith("1"), "mixture_log_likelihood": -2.0}
+        report = {
+            "metrics": numbers, "yardsticks": {"kde": {"kl_data_energy": 0.05}}, "seconds": 2.0, "step": 5,
+            "sampling_seconds": 0.25, "no_log_normalizer": ["for a reason"],
+        }  # fmt: skip
+        (path / "metrics.json").write_text(json.dumps(report))
+
+    def conclude(self, trial):
+        np.save(self.path(trial) / "samples.npy", np.random.default_rng(0).normal(size=(20, 2)))
+        (self.path(trial) / self.result).write_text("{}")
+
+    monkeypatch.setattr("energy_gan.studies.study.run_trial", run_trial)
+    monkeypatch.setattr(family.Family, "conclude", conclude)
+    return made
+
+
+def test_the_page(open_door, runs):
+    given = ["family", "--quick", "--jobs", 1, "--folder", "trials", "--methods", "aligned", "jem", "critic"]
+    given += ["--data", "four_spin", "table"]
+    status, _, errors = open_door("study", *given, "--seeds", 0, 1)
+    assert status == 0, errors
+    made = {str(path.relative_to("trials")): overrides for path, overrides in runs}
+    assert made.keys() == {
+        f"aligned/{data}/seed_{seed}" for data in ("four_spin", "table") for seed in (0, 1)
+    }
+    page = Path("trials/family.md").read_text()
+    row = "| `aligned` | 0.600 (1.100) | – | – | – | -1.00 (-1.00) | yes | 2 | 5 | 2 | 0.25 |"
+    assert row in page
+    assert "| kernel estimate | 0.050 | – | – | – | – | | | | | |" in page
+    assert "| mixture of Gaussians | – | – | -2.00 | | | | | |" in page, "the table's"
+    assert "No log Z: `aligned`: for a reason" in page
+    assert page.count("<img") == 4
+    assert all(Path("trials/figures", name).is_file() for name in ("family_four_spin_time.png",))
+    steps = compose(["data=four_spin", "method=aligned"])["trainer"]["max_steps"]
+    assert f"trainer.max_steps={steps // 20}" in made["aligned/four_spin/seed_0"]
+    runs.clear()
+    assert open_door("study", *given, "--seeds", 0, 1)[0] == 0
+    assert not runs, "what is there is not run again"
+
+
+def test_of_a_trial_that_was_killed_before_its_end_only_the_end_is_made(open_door, runs):
+    given = ["family", "--folder", "trials", "--out", "a.md", "--methods", "vae", "--data", "rings"]
+    assert open_door("study", *given)[0] == 2, "no set of the page"
+    given[-1] = "four_spin"
+    assert open_door("study", *given, "--seeds", 0)[0] == 0
+    Path("trials/vae/four_spin/seed_0/family.json").unlink()
+    runs.clear()
+    assert open_door("study", *given, "--seeds", 0)[0] == 0
+    assert not runs
+    assert Path("trials/vae/four_spin/seed_0/family.json").is_file()
+
+
+@pytest.mark.slow
+def test_a_trial_is_trained_measured_and_shown(open_door):
+    given = ["family", "--quick", "--jobs", 1, "--folder", "trials", "--methods", "aligned", "classifier"]
+    given += ["--data", "four_spin", "digits", "--seeds", 0, "--set", "callbacks.report.chain_steps=50"]
+    status, _, errors = open_door("study", *given)
+    assert status == 0, errors
+    assert Path("trials/aligned/four_spin/seed_0/samples.npy").is_file()
+    page = Path("trials/family.md").read_text()
+    assert page.count("| `aligned` | ") == 2
+    assert page.count("| `classifier` | ") == 1
