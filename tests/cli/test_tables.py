@@ -84,7 +84,8 @@ def test_columns_can_be_given(open_door, mixed):
 def test_a_conditional_density_sums_to_one(mixed):
     """Σ_k p(k | the others) = 1 over the levels, for an energy of whatever weights.
 
-    One that has hardly learned has mass near the ends of the levels' shares, where 16 values of noise seldom are.
+    One that has hardly learned has mass near the ends of the levels' shares, where 16 values of noise are
+    seldom.
     """
     path, run, _ = mixed
     model = energy_gan.load(run)
