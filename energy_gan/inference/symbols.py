@@ -1,7 +1,7 @@
 """What a latent says of its class: p(y | x) = softmax(f(z(x))), z(x) the centre of what is inferred of x."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -11,6 +11,8 @@ from energy_gan.inference.base import Inference
 from energy_gan.nn import Scheduled
 from energy_gan.objectives import symbol_information
 from energy_gan.shapes import Labels, Latents, Points, Scalar
+
+Marginal = Literal["even", "labels", "found"]
 
 
 def centre(inference: Inference, generator: Generator, x: Points) -> Latents:
@@ -44,18 +46,17 @@ class Information(Scheduled):
         weight: λ at last, not negative.
         rise: the share of the training in which it gets there, from 0.
         marginal: the law of the classes that p(y) is drawn to: "even"; "labels", that of the labels known,
-            for those that are drawn by frequency; or the shares themselves, all positive.
+            for those that are drawn by frequency; "found": to what it is already, so that λ asks only for
+            latents of one class each; or the shares themselves, all positive.
     """
 
-    def __init__(
-        self, weight: float, rise: float = 0.2, marginal: Literal["even", "labels"] | Sequence[float] = "even"
-    ):
+    def __init__(self, weight: float, rise: float = 0.2, marginal: Marginal | Sequence[float] = "even"):
         super().__init__()
         if not 0 <= weight < float("inf") or not 0 <= rise <= 1:
             raise ValueError(f"weight must not be negative and rise a share, got {weight} and {rise}")
         named = isinstance(marginal, str)
-        if named and marginal not in ("even", "labels"):
-            raise ValueError(f"marginal must be even, labels or a list of shares, got {marginal!r}")
+        if named and marginal not in get_args(Marginal):
+            raise ValueError(f"marginal must be even, labels, found or a list of shares, got {marginal!r}")
         if not named and (min(marginal, default=0) <= 0 or abs(sum(marginal) - 1) > 1e-6):
             raise ValueError(f"the shares of marginal must be positive and add up to 1, got {list(marginal)}")
         self.most, self.rise, self.marginal, self.weight = weight, rise, marginal, 0.0
@@ -72,4 +73,6 @@ class Information(Scheduled):
 
     def forward(self, logits: torch.Tensor) -> Scalar:
         """I(z; y), without the weight."""
+        if self.marginal == "found":
+            return symbol_information(logits, logits.detach().softmax(1).mean(0).clamp(min=1e-12))
         return symbol_information(logits, None if self.shares is None else self.shares.to(logits))

@@ -12,6 +12,10 @@ loss of each side is one sum: of two losses in turns an optimizer as Adam forget
 that the labels move faster than its own chains can follow runs away together with the inference. With one
 symbol the terms and their gradients are 0, and it is LEBM.
 
+An f of straight lines, f_y(z) = b_y·z + c_y, makes p(z) a mixture of normals N(b_y, I): chains find each
+class, so that f may learn fast, and samples of a class are of it. A deep f must learn slowly, and the latents
+of a class then go where no chain of p(z) is.
+
 Reference: Semi-supervised Learning by Latent Space Energy-Based Model of Symbol-Vector Coupling (Pang et al.,
 2020), https://arxiv.org/abs/2010.09359; Latent Space Energy-Based Model of Symbol-Vector Coupling for Text
 Generation and Classification (Pang & Wu, 2021), https://arxiv.org/abs/2108.11556.

@@ -25,10 +25,11 @@ SPREAD, CEILING, NEIGHBOURS = 4_000, 10_000, 7
 FOLDS, PENALTIES, DECAYS = 5, (1e-3, 1e-2, 1e-1, 1.0, 10.0), (1e-4, 1e-2, 1.0)
 X = Float[np.ndarray, "N F"]
 Y = Int[np.ndarray, "N"]
+HeldOut, Truth = Float[np.ndarray, "M F"], Int[np.ndarray, "M"]
 
 
 def baselines(
-    x: X, known: Y, labels: Y, held_out: X, truth: Y, seed: int = 0, scale: bool = True
+    x: X, known: Y, labels: Y, held_out: HeldOut, truth: Truth, seed: int = 0, scale: bool = True
 ) -> dict[str, float]:
     """The share of held-out points that each names right.
 
@@ -57,7 +58,7 @@ def baselines(
         }
 
 
-def of_features(x: X, known: Y, held_out: X, truth: Y, seed: int = 0) -> float:
+def of_features(x: X, known: Y, held_out: HeldOut, truth: Truth, seed: int = 0) -> float:
     """The same of logistic regression on features that some other model has found."""
     few = known >= 0
     with warnings.catch_warnings():

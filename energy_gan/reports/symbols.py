@@ -1,6 +1,8 @@
 """Samples of each class, and the latents of held-out points by their class, in two dimensions."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -20,6 +22,21 @@ MAPPED = 2_000  # latents in the map
 SAID = 3  # sentences of a class that are to be read
 
 
+def samples_right(model: Model, data: Any, features: str | Path, seed: int) -> dict[str, float]:
+    """Of a class, and of the worst class.
+
+    Args:
+        data: of images, all of whose labels the classifier saw.
+        features: the folder where it is kept.
+    """
+    classifier = classifier_of(data, data.sources["train"].kind, features)
+    right = []
+    for number, name in enumerate(model.classes):
+        images = model.sample_class(EACH, name, seed)
+        right.append(float((classified(classifier, images.clamp(0, 1)).argmax(1) == number).float().mean()))
+    return {"class_samples_right": sum(right) / len(right), "class_samples_worst": min(right)}
+
+
 class Symbols(Section):
     """The share of the samples of a class that a classifier, which saw all labels, says are of it."""
 
@@ -31,14 +48,7 @@ class Symbols(Section):
     ) -> dict[str, float]:
         if not full or model.kind != "images":
             return {}
-        classifier = classifier_of(self.data, self.data.sources["train"].kind, self.settings.features)
-        right = []
-        for number, name in enumerate(model.classes):
-            images = model.sample_class(EACH, name, self.seed)
-            right.append(
-                float((classified(classifier, images.clamp(0, 1)).argmax(1) == number).float().mean())
-            )
-        return {"class_samples_right": sum(right) / len(right), "class_samples_worst": min(right)}
+        return samples_right(model, self.data, self.settings.features, self.seed)
 
     def figures(self, model: Model, sets: Mapping[str, Tensor]) -> dict[str, Figure]:
         figures = {"latents_by_class": self._map(model)}

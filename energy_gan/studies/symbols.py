@@ -18,8 +18,10 @@ from energy_gan.studies.study import Study, Trial, check_known
 from energy_gan.studies.trials import cell, markdown, read_numbers
 from energy_gan.system.files import write_json, write_text
 
+SAMPLES = ("class_samples_right", "class_samples_worst")
 OURS, VAE = "symbol_vector", "VAE features, logistic"
 BY_FREQUENCY = ("data.label_draw=frequency", "method.information.marginal=labels")
+UNEVEN = ("method.information.marginal=found",)  # classes whose shares balanced labels do not tell
 HEAD = """\
 # Few labels, many points
 
@@ -27,8 +29,10 @@ Made by `make study STUDY=symbols`. The share of held-out points that is named r
 of the labels and, in brackets, the worst. Each draw is a seed of everything. `VAE features, logistic` is
 METHOD=vae by its own recipe, as many steps, and logistic regression on its encoder's means. The other rivals
 stand in energy_gan/metrics/label_baselines.py. Magic's labels are drawn by frequency, and its classes to the
-labels' shares; all others are balanced. CPU seconds are of training ours, on one thread of a shared
-machine.
+labels' shares; all others are balanced, and the classes of satimage and Reuters are drawn to no shares. Of
+images `samples right` is the share of samples of a class that a classifier, which saw all labels, says are
+of it, and in brackets that of the worst class of the worst draw. CPU seconds are of training ours, on one
+thread of a shared machine.
 """
 
 
@@ -37,6 +41,7 @@ class Set(NamedTuple):
 
     overrides: Sequence[str]
     labels: int
+    steps: int  # of ours and of the VAE
     table: str = ""  # a file below the folder of data without a header, its class last
     ours: Sequence[str] = ()
     vae: Sequence[str] = ("method=vae",)
@@ -47,15 +52,17 @@ REUTERS = (
     "data.held_out_path='{root}/text/reuters-r8-test.tab'",
 )
 SETS = {
-    "digits": Set(["data=digits"], 5),
-    "mnist": Set(["data=mnist", "data.root='{root}'"], 10),
-    "penbased": Set(["data=points"], 10, "tables/penbased.dat"),
-    "satimage": Set(["data=points"], 10, "tables/satimage.dat"),
-    "letter": Set(["data=points"], 10, "tables/letter.dat"),
-    "magic": Set(["data=points"], 10, "tables/magic.dat", BY_FREQUENCY),
+    "digits": Set(["data=digits"], 5, 800),
+    "mnist": Set(["data=mnist", "data.root='{root}'"], 10, 2000),
+    "penbased": Set(["data=points"], 10, 600, "tables/penbased.dat"),
+    "satimage": Set(["data=points"], 10, 600, "tables/satimage.dat", UNEVEN),
+    "letter": Set(["data=points"], 10, 600, "tables/letter.dat"),
+    "magic": Set(["data=points"], 10, 600, "tables/magic.dat", BY_FREQUENCY),
     "reuters": Set(
         ["data=text", *REUTERS, "data.header=3", "data.label_column=Category"],
         20,
+        300,
+        ours=UNEVEN,
         vae=["experiment=vae/text_bag"],
     ),
 }
@@ -79,6 +86,9 @@ class Symbols(Study):
         parser.add_argument("--sets", nargs="+", default=cls.all_sets, help=f"({' '.join(cls.all_sets)})")
         parser.add_argument(
             "--root", type=Path, default=Path("data"), help="of MNIST/, tables/, text/ (data)"
+        )
+        parser.add_argument(
+            "--features", type=Path, default=Path("data/features"), help="of classifiers (data/features)"
         )
 
     def check(self) -> None:
@@ -124,7 +134,7 @@ class Symbols(Study):
                 "data.label_column=class",
                 "data.held_out=0.3",
             ]
-        return [*words, f"data.labels={one.labels}", f"seed={trial.seed}"]
+        return [*words, f"data.labels={one.labels}", f"seed={trial.seed}", f"trainer.max_steps={one.steps}"]
 
     def run_all(self) -> list[Path]:
         self.prepare()  # the configs are composed from its tables
@@ -133,6 +143,7 @@ class Symbols(Study):
     def train(self, trial: Trial) -> None:
         """Ours, the VAE and the rivals on one draw of the labels."""
         from energy_gan.metrics.label_baselines import baselines, of_features
+        from energy_gan.reports.symbols import samples_right
 
         words, one = self.overrides(trial), SETS[trial.data]
         started = time.process_time()
@@ -143,14 +154,16 @@ class Symbols(Study):
         held_out, truth = data.held_out[there], truth[there].numpy()
         known, labels = data.known_labels.numpy(), data.labels.numpy()
         found = {OURS: float((ours.model.classify(held_out).argmax(1).numpy() == truth).mean())}
-        steps = f"trainer.max_steps={ours.run.trainer.max_steps}"
-        vae = trained([*words, *one.vae, steps])
+        samples = {}
+        if data.kind == "images":
+            samples = samples_right(ours.model, data, self.given.features, trial.seed)
+        vae = trained([*words, *one.vae, f"trainer.max_steps={ours.run.trainer.max_steps}"])
         codes = [vae.model.reconstruct(x).latent.numpy() for x in (data.points, held_out)]
         found[VAE] = of_features(codes[0], known, codes[1], truth, trial.seed)
         x, test = (flat(data, part) for part in (data.points, held_out))
         found |= baselines(x, known, labels, test, truth, trial.seed, scale=data.kind != "text")
         self.path(trial).mkdir(parents=True, exist_ok=True)
-        write_json(self.path(trial) / self.result, {"accuracy": found, "seconds": seconds})
+        write_json(self.path(trial) / self.result, {"accuracy": found, "seconds": seconds} | samples)
 
     def read(self) -> dict[Trial, Any]:
         found = {trial: read_numbers(self.path(trial) / self.result) for trial in self.trials()}
@@ -163,9 +176,12 @@ class Symbols(Study):
             runs = [found for trial, found in rows.items() if trial.data == one]
             if runs:
                 cells = [cell([run["accuracy"][name] for run in runs], max) for name in names]
+                right = [run[name] for name in SAMPLES for run in runs if name in run]
+                samples = f"{mean(right[: len(runs)]):.3f} ({min(right):.3f})" if right else "-"
                 seconds = f"{mean(run['seconds'] for run in runs):.0f}"
-                lines.append([f"{one}, {SETS[one].labels} of each", *cells, f"{len(runs)}", seconds])
-        table = markdown(["", *names, "draws", "CPU s"], lines)
+                said = f"{one}, {SETS[one].labels} of each"
+                lines.append([said, *cells, samples, f"{len(runs)}", f"{SETS[one].steps}", seconds])
+        table = markdown(["", *names, "samples right", "draws", "steps", "CPU s"], lines)
         write_text(self.given.out, f"{HEAD}\n{table}\n")
         print(f"{table}\n-> {self.given.out}")
 

@@ -112,6 +112,16 @@ def test_the_weight_of_the_information_rises_and_takes_the_labels_shares():
     )
 
 
+def test_with_the_shares_that_it_finds_only_unsure_latents_are_moved():
+    logits = torch.randn(64, 3, requires_grad=True)
+    information = Information(1.0, 0.0, "found")(logits)
+    torch.testing.assert_close(information, symbol_information(logits))
+    log_p = logits.log_softmax(1)
+    within = -(log_p.exp() * log_p).sum(1).mean()
+    (found,), (expected,) = (torch.autograd.grad(value, logits) for value in (information, -within))
+    torch.testing.assert_close(found, expected)
+
+
 @torch.no_grad()
 def test_the_law_of_a_class_is_the_joint_law_of_it():
     prior, z = method_of().generator.prior, torch.randn(7, 2)
