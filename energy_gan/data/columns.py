@@ -27,11 +27,8 @@ SETTINGS = ("kind", "low", "high", "levels")
 LEVELS = 100  # that a column of text may have,
 FEW = 20  # that one of whole numbers may have and count as categorical,
 EACH = 10  # rows that each of these then has on average
-SPIKE, ROWS, OFTENER = (
-    0.02,
-    20,
-    4,
-)  # the share and the rows of an atom at least, and how much oftener it is there
+SPIKE, ROWS = 0.02, 20  # the share and the rows of an atom at least
+OFTENER = 4  # than its neighbours
 SKEWED = 0.3  # (q95 + q05 − 2 q50) / (q95 − q05) from which the logarithm of a positive column is looked at
 
 

@@ -80,6 +80,20 @@ def test_many_points_are_not_crossed():
     assert (made.gaussians.shares > 0).tolist() == [True] + 9 * [False]
 
 
+def test_half_of_the_rows_are_copies_of_one():
+    """They weigh what they weigh: no member takes them alone, the others keep their half of the mass."""
+    x = torch.randn(400, 2, generator=torch.Generator().manual_seed(3))
+    x[200:] = torch.tensor([6.0, 6.0])
+    made = stack(folds=2, components=[1, 2, 4], ridges=[1e-4, 1e-1])
+    made.fit(x)
+    made.judge(made.judges(x))
+    generator = StackedGenerator(made)
+    samples = generator.draw(generator.prior.sample(4_000, torch.Generator().manual_seed(1))).samples
+    there = (samples - 6).abs().amax(1) < 1
+    assert made(x).isfinite().all()
+    assert float(there.float().mean()) == pytest.approx(0.5, abs=0.1)
+
+
 def test_gaussians_know_their_conditional_laws():
     """log q(v | g) = log q(v, g) − log q(g), and samples of one component have its mean and covariance."""
     rng = torch.Generator().manual_seed(4)
