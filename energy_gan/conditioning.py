@@ -14,14 +14,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from energy_gan.data.units import Units
+from energy_gan.energies.base import stated
 from energy_gan.errors import InputError
 from energy_gan.evaluation import evaluating, in_batches
 from energy_gan.numerics.weights import ess
 from energy_gan.randomness import random_generator
-from energy_gan.samplers.conditional import conditional, log_normalizer, resampled
+from energy_gan.samplers.conditional import conditional, from_guess, log_normalizer, resampled
 from energy_gan.sampling import Sampling
 
-POOL = 4_096  # samples that conditional ones are taken from, at least
+POOL = 4_096  # samples that conditional ones are taken from, at least,
+GUESSES = 16_384  # or guesses
 LEAST_SHARE = 0.02  # effective, of weighted samples that stand for the energy's law
 SETTLE = 20  # steps of MALA, after which the generator's do
 
@@ -53,7 +55,7 @@ class Conditioning(Sampling):
 
         Args:
             given: by name, what a cell of that column holds.
-            n_steps: of MALA with these held.
+            n_steps: of MALA with these held, where the energy has no guess to choose from.
 
         Raises:
             InputError: there is no energy or no generator to start from, a column is unknown or all are
@@ -61,19 +63,24 @@ class Conditioning(Sampling):
         """
         n, _, seed = self._check_sampling(n, 0, seed)
         self._needs("energy")
-        held = self._places(given)
-        rng, size = random_generator(seed, 6), max(POOL, 2 * n)
-        rows = self._row(given).expand(size, -1)
-        seen = self._maps.random(rows, rng)
-        log_volume = seen.log_volumes[:, held].sum(1)
-        device = self.method.shift.device
+        held, rng, device = self._places(given), random_generator(seed, 6), self.method.shift.device
+        row, places, found = self._row(given), held.to(device), None
+        guess = stated(self.learned.energy, "guess")
+
+        def of_noise(size: int) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N"]]:
+            seen = self._maps.random(row.expand(size, -1), rng)
+            return seen.u.float()[:, held].to(device), -seen.log_volumes[:, held].sum(1).to(device)
+
         with evaluating(self.learned.energy) as energy:
-            pool = self._of_energy(size, seed)
-            u = seen.u.float()[:, held].to(device)
-            found = conditional(energy, pool, held.to(device), u, n_steps, -log_volume.to(device), rng)
-        chosen = torch.randperm(size, generator=rng)[:n]
+            if guess is not None:
+                u, log_w = of_noise(max(GUESSES, 2 * n))
+                found = from_guess(energy, guess, places, u, n, SETTLE, log_w, rng)
+            if found is None:
+                u, log_w = of_noise(size := max(POOL, 2 * n))
+                found = conditional(energy, self._of_energy(size, seed), places, u, n_steps, log_w, rng)
+        chosen = torch.randperm(len(found.x), generator=rng)[:n]
         x = self._maps.own(found.x[chosen.to(device)].cpu())
-        x[:, held] = rows[:n, held]  # not as rounding has them
+        x[:, held] = row[:, held].expand(n, -1)  # not as rounding has them
         return x.to(self.units.dtype)
 
     @torch.no_grad()

@@ -1,7 +1,8 @@
 """New rows or images beside normal ones: their energies, or what else a run ranks by, and which are unusual.
 
 A new one is flagged if its energy is above that of all but a share `rate` of the held-out normal ones: of new
-normal ones so many, or fewer, are flagged by mistake.
+normal ones so many, or fewer, are flagged by mistake. A row with a level that no normal row has, or beyond a
+bound, is flagged whatever the rate: its energy is ∞.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from energy_gan.data.base import DataModule
@@ -31,18 +32,20 @@ FITTED = 50_000_000  # numbers that the yardsticks see
 New = Path | Float[np.ndarray, "N D"]  # a folder of images, or rows
 
 
-def read_new(known: str | Path, path: str, schema: Schema | None) -> New:
+def read_new(known: str | Path, path: str, schema: Schema | None, strict: bool = True) -> New:
     """The rows of a table with these columns; of images, which have none, the folder.
 
     Args:
         known: what was trained on, or the run, for the complaint.
+        strict: otherwise some rows may hold what their columns cannot.
 
     Raises:
         InputError: it is of another kind, cannot be read, or the folder has no image.
     """
     _require_kind(known, path, schema is None)
     if schema is not None:
-        return read_rows(path, schema)
+        rows = read_rows(path, schema, strict=strict)
+        return rows if schema.allows(rows).any() else read_rows(path, schema)
     require_images(Path(path))
     return Path(path)
 
@@ -55,23 +58,29 @@ def _require_kind(known: str | Path, path: str, are_images: bool) -> None:
         raise InputError(f"{known} is of rows and {path} is a folder: give a .csv, .npy or .parquet")
 
 
-def new_of(model: Model, run: Path, path: str) -> New:
+def new_of(model: Model, run: Path, path: str, strict: bool = True) -> New:
     """What a run is to score: a folder of images, the rows of a table, or a text, a row for each line of it.
+
+    Args:
+        strict: as in `read_new`.
 
     Raises:
         InputError: it is of another kind than what the run was trained on, or cannot be read.
     """
     if model.kind == "text":
         return model.encode(read_lines(path)).numpy()
-    return read_new(run, path, model.schema)
+    return read_new(run, path, model.schema, strict)
 
 
 class Scored(NamedTuple):
-    """What the new ones are called, a column by its title; how they are ranked; what could not be read."""
+    """What the new ones are called, a column by its title; how they are ranked; what could not be read; and
+    which hold what no normal one can: they are ranked ∞.
+    """
 
     names: dict[str, Sequence]
     ranks: Float[np.ndarray, "N"]
     unreadable: list[str]
+    foreign: Bool[np.ndarray, "N"]
 
 
 def score(model: Model, new: New, rank: Callable[[Array], Tensor]) -> Scored:
@@ -81,20 +90,36 @@ def score(model: Model, new: New, rank: Callable[[Array], Tensor]) -> Scored:
         rank: the model's energy or ranking.
     """
     if model.kind != "images":
-        return Scored({"row": range(1, len(new) + 1)}, rank(new).numpy(), [])
+        foreign = ~model.schema.allows(new)
+        ranks = np.full(len(new), np.inf)
+        ranks[~foreign] = rank(new[~foreign]).numpy()
+        return Scored({"row": range(1, len(new) + 1)}, ranks, [], foreign)
     names, ranks, unreadable = [], [], []
     for some, x in folder_batches(
         new, model.method.shape, crop_of(model.method.hparams.get("data", {})), unreadable
     ):
         names += some
         ranks.append(rank(x).numpy())
-    return Scored({"file": names}, np.concatenate(ranks), unreadable)
+    ranks = np.concatenate(ranks)
+    return Scored({"file": names}, ranks, unreadable, np.zeros(len(ranks), bool))
 
 
 def crop_of(data: Config) -> str:
     """How images are cropped for a model: as those of its data; but a crop in pixels suits only its set."""
     crop = data.get("crop")
     return crop if crop in ("centre", "none") else "centre"
+
+
+def said_of_foreign(new: New, schema: Schema, scored: Scored, called: str) -> str:
+    """One line for the rows that hold what no normal row can, nothing if there are none."""
+    if not scored.foreign.any():
+        return ""
+    row = int(np.argmax(scored.foreign))
+    column = next(c for c, v in zip(schema.columns, new[row], strict=True) if c.refused(np.array([v])).any())
+    return (
+        f"{scored.foreign.sum()} of these hold what no normal row can, the first in row {row + 1}, column "
+        f"{column.name!r}, expected {column.expected}: their {called} is inf"
+    )
 
 
 # ---- which are unusual
@@ -133,7 +158,7 @@ def learn(
     kept = config["run_dir"] is not None
     run = Run(config if kept else without_folder(config), trust)
     require_enough(run.data, rate)
-    rows = read_new(source, new, run.data.schema)
+    rows = read_new(source, new, run.data.schema, strict=False)
     for note in run.data.notes:
         print(note)
     if kept:
@@ -174,7 +199,7 @@ def threshold(model: Model, data: DataModule, scored: Scored, rate: float) -> fl
     from energy_gan.metrics.anomaly import threshold_at_rate
 
     of_normal = model.ranking(data.held_out).numpy()
-    for which, values in (("new", scored.ranks), ("held-out", of_normal)):
+    for which, values in (("new", scored.ranks[~scored.foreign]), ("held-out", of_normal)):
         if n_bad := int((~np.isfinite(values)).sum()):
             raise InputError(
                 f"the {model.ranked_by} of {n_bad} of {len(values)} {which} {called(data)} is not finite: "

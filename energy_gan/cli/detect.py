@@ -6,7 +6,8 @@
 Trains an energy on the normal rows, all but a part that is held out, and flags the new rows whose energy is
 above that of all but a share `--rate` of the held-out ones: of new normal rows so many, or fewer, are flagged
 by mistake. An energy of method=aligned is −log p(x) up to a constant; a method without an energy, as lebm,
-ranks by −log p(x, z), z inferred. Every setting can be given as key=value: method=NAME seed=1
+ranks by −log p(x, z), z inferred. A row with a level that no normal row has, or beyond a bound, is flagged:
+its energy is inf. Every setting can be given as key=value: method=NAME seed=1
 trainer.max_steps=500 data.held_out=0.2; run_dir=FOLDER keeps the run.
 
 Of folders, the images below them are trained on and scored, cropped and resized to data.shape ([3,64,64]);
@@ -44,7 +45,7 @@ def main() -> None:
     check_writable(given.out, (".csv", ".parquet"))
 
     from energy_gan.data.folder import warn_of
-    from energy_gan.detection import called, learn, new_of, require_enough, score, threshold
+    from energy_gan.detection import called, learn, new_of, require_enough, said_of_foreign, score, threshold
     from energy_gan.model import Model
     from energy_gan.run.checkpoints import data_of
 
@@ -52,7 +53,7 @@ def main() -> None:
         if given.run:
             trust = only_trust(given.overrides)
             model = opened(given.run, trust, ["ranking"])
-            new = new_of(model, given.run, given.score)
+            new = new_of(model, given.run, given.score, strict=False)
             data = data_of(given.run, trust)
             data.setup()
             require_enough(data, given.rate, is_trained=True)
@@ -72,6 +73,8 @@ def main() -> None:
         f"{model.ranked_by} is above {least:.4g}, as at most {given.rate:.3g} of normal {what} are, by "
         f"{len(data.held_out)} held out -> {given.out}"
     )
+    if said := said_of_foreign(new, model.schema, scored, model.ranked_by):
+        print(said)
     warn_of(scored.unreadable)
 
 

@@ -27,6 +27,11 @@ SETTINGS = ("kind", "low", "high", "levels")
 LEVELS = 100  # that a column of text may have,
 FEW = 20  # that one of whole numbers may have and count as categorical,
 EACH = 10  # rows that each of these then has on average
+SPIKE, ROWS, OFTENER = (
+    0.02,
+    20,
+    4,
+)  # the share and the rows of an atom at least, and how much oftener it is there
 SKEWED = 0.3  # (q95 + q05 − 2 q50) / (q95 − q05) from which the logarithm of a positive column is looked at
 
 
@@ -41,7 +46,9 @@ class Column:
         unit: of a date: "D", "h", "m" or "s".
         whole: all numbers are whole.
         shift, scale, tails: how its numbers are standardised, see `data/units.py`; found on the rows to
-            train on.
+            train on, as are
+        atoms, atom_shares: whole numbers that it holds far oftener than their neighbours, see
+            `data/atoms.py`.
     """
 
     name: str
@@ -56,6 +63,8 @@ class Column:
     shift: float = 0.0
     scale: float = 1.0
     tails: bool = False
+    atoms: tuple[float, ...] = ()
+    atom_shares: tuple[float, ...] = ()
 
     @property
     def discrete(self) -> bool:
@@ -96,8 +105,11 @@ class Column:
 
     # ---- cells and numbers
 
-    def encoded(self, cells: pa.ChunkedArray, source: str) -> Float[np.ndarray, "N"]:
+    def encoded(self, cells: pa.ChunkedArray, source: str, strict: bool = True) -> Float[np.ndarray, "N"]:
         """A number for each cell, NaN where it is missing.
+
+        Args:
+            strict: otherwise a cell may hold what the column cannot, as an unknown level, which is ∞.
 
         Raises:
             InputError: the cells are of another kind, or one holds what the column cannot.
@@ -106,8 +118,9 @@ class Column:
         if self.kind == "categorical" and any(isinstance(level, str) for level in self.levels):
             places = pc.index_in(cells.cast(pa.string()), pa.array(self.levels, pa.string()))
             unknown = pc.and_(pc.is_null(places), pc.is_valid(cells)).to_numpy()
-            self._refuse(unknown, cells, source)
-            return floats(places)
+            if strict:
+                self._refuse(unknown, cells, source)
+            return np.where(unknown, np.inf, floats(places))
         if self.kind == "date":
             if not pa.types.is_temporal(cells.type):
                 self._refuse(pc.is_valid(cells).to_numpy(), cells, source)
@@ -118,7 +131,7 @@ class Column:
             v = np.full(len(cells), np.nan)
         else:
             v = floats(cells)
-        self._refuse(self.refused(v), cells, source)
+        self._refuse(self.refused(v) if strict else np.isinf(v), cells, source)
         return v
 
     def number(self, value: Any, source: str) -> float:
@@ -230,12 +243,17 @@ def column_of(name: str, cells: pa.ChunkedArray, given: Mapping[str, Any], sourc
 
 
 def bounds_of(v: Float[np.ndarray, "N"], whole: bool) -> tuple[float | None, float | None]:
-    """0 of counts, and of positive numbers whose logarithms are less skewed; 0 and 1 of shares."""
+    """0 of counts, and of positive numbers whose logarithms are less skewed; 0 and 1 of shares.
+
+    The least and the greatest of whole numbers where they are atoms, as of marks from 0 to 100.
+    """
     if not len(v):
         return None, None
     least, q05, q50, q95, greatest = np.quantile(v, [0, 0.05, 0.5, 0.95, 1])
     if whole:
-        return (0.0, None) if 0 <= least <= q95 - q05 else (None, None)
+        atoms, _ = atoms_of(v)
+        low = 0.0 if 0 <= least <= q95 - q05 else None
+        return float(least) if least in atoms else low, float(greatest) if greatest in atoms else None
     if least <= 0:
         return None, None
     if greatest < 1 and least < 0.05 and greatest > 0.95:
@@ -245,6 +263,19 @@ def bounds_of(v: Float[np.ndarray, "N"], whole: bool) -> tuple[float | None, flo
     if skew > SKEWED and abs(l95 + l05 - 2 * l50) / (l95 - l05) < skew / 2:
         return 0.0, None
     return None, None
+
+
+def atoms_of(v: Float[np.ndarray, "N"]) -> tuple[Float[np.ndarray, "K"], Float[np.ndarray, "K"]]:
+    """The whole numbers that are there far oftener than the next ones on either side, and their shares.
+
+    Of the least and the greatest the next one is that on the one side which there is.
+    """
+    values, counts = np.unique(v, return_counts=True)
+    number = dict(zip(values, counts, strict=True))
+    sides = np.where((values == values[0]) | (values == values[-1]), 1, 2)
+    beside = np.array([number.get(a - 1, 0) + number.get(a + 1, 0) for a in values]) / sides
+    often = (counts >= SPIKE * len(v)) & (counts >= ROWS) & (counts >= OFTENER * beside)
+    return values[often], counts[often] / (len(v) + 1)  # there is always a share for other numbers
 
 
 def _of_levels(name: str, own: str, cells: pa.ChunkedArray, given: Mapping[str, Any], source: str) -> Column:

@@ -63,8 +63,11 @@ class Schema:
         """Whether a column takes noise to have a density."""
         return any(column.discrete for column in self.columns)
 
-    def encode(self, table: Any, source: str = "the table") -> Float[np.ndarray, "N D"]:
+    def encode(self, table: Any, source: str = "the table", strict: bool = True) -> Float[np.ndarray, "N D"]:
         """A number for each cell, NaN where it is missing. Columns are taken by name, of an array by place.
+
+        Args:
+            strict: otherwise a cell of a table may hold what its column cannot, see `allows`.
 
         Raises:
             InputError: a column is missing, unknown or of another kind, or a cell holds what it cannot.
@@ -76,7 +79,7 @@ class Schema:
                 return rows
         table = as_table(table, source, self.names)
         self._check_names(table.column_names, source)
-        x = [column.encoded(table[column.name], source) for column in self.columns]
+        x = [column.encoded(table[column.name], source, strict) for column in self.columns]
         return np.stack(x, axis=1) if x else np.empty((0, 0))
 
     def decode(self, x: Float[np.ndarray, "N D"]) -> pa.Table:
@@ -131,6 +134,8 @@ class Schema:
             fits &= (column.kind == "categorical") == bool(column.levels)
             fits &= list(column.values) == sorted(set(column.values)) and 0 < column.scale < math.inf
             fits &= math.isfinite(column.shift) and (column.kind != "date" or column.unit is not None)
+            fits &= len(column.atoms) == len(column.atom_shares) and sum(column.atom_shares) < 1
+            fits &= list(column.atoms) == sorted(set(column.atoms)) and all(s > 0 for s in column.atom_shares)
             if not fits:
                 raise InputError(f"the columns that were kept are damaged: {column.name}")
             own_type(column.type)

@@ -155,7 +155,8 @@ class ArrayPoints(DataModule):
                 f"{self.source}: {lacks.any(1).sum()} of {len(lacks)} rows lack a value and are {done}"
             )
         u = self.units.networks(torch.from_numpy(self.x)).u.numpy()
-        for i, column in enumerate(self.schema.columns):
+        everywhere = fitted(self.schema, self.x[~lacks.any(1)], self.seed)  # in what is held out, too
+        for i, column in enumerate(everywhere.columns):
             far = np.abs(u[:, i]) > FENCE
             if column.tails and far.any():
                 row = int(np.argmax(np.where(far, np.abs(u[:, i]), 0)))

@@ -177,11 +177,14 @@ def _numbered(columns: int) -> list[str]:
     return [f"x{i}" for i in range(columns)]
 
 
-def read_rows(path: str, schema: Schema, table: pa.Table | None = None) -> Float[np.ndarray, "N D"]:
+def read_rows(
+    path: str, schema: Schema, table: pa.Table | None = None, strict: bool = True
+) -> Float[np.ndarray, "N D"]:
     """The numbers of a table with the columns of a schema; by place where either has no names.
 
     Args:
         table: what was read of the path already.
+        strict: as in `Schema.encode`.
 
     Raises:
         InputError: it has others, cannot be read, or lacks a value.
@@ -192,7 +195,7 @@ def read_rows(path: str, schema: Schema, table: pa.Table | None = None) -> Float
         schema = schema.renamed(table.column_names)
     elif table.column_names == _numbered(len(schema.columns)):
         table = table.rename_columns(schema.names)
-    x = schema.encode(table, path)
+    x = schema.encode(table, path, strict)
     if (lacks := np.isnan(x)).any():
         row, column = np.argwhere(lacks)[0]
         raise InputError(

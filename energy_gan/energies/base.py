@@ -83,10 +83,11 @@ class Base(Energy):
 
 def stated(
     energy: nn.Module | None,
-    what: Literal["integrable", "normalised", "base", "classes", "features", "levels", "flow"],
+    what: Literal["integrable", "normalised", "base", "classes", "features", "levels", "flow", "guess"],
 ) -> Any:
     """What an energy says of itself; a module of one's own, which is no `Energy`, says nothing.
 
-    Of those above; or its `features`, x -> f(x), or its `flow`, a generator, where it is made of such.
+    Of those above; or its `features`, x -> f(x), or its `flow`, a generator, where it is made of such; or
+    its `guess` of coordinates given others, with the guess's log-density.
     """
     return getattr(energy, what, False if what in ("integrable", "normalised") else None)

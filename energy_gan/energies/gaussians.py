@@ -63,6 +63,42 @@ class Gaussians(nn.Module):
         these = torch.arange(*self.spans[which], device=x.device)
         return self.log_joint(x, these).logsumexp(1)
 
+    def given(
+        self,
+        these: Int[Tensor, "J"],
+        log_shares: Float[Tensor, "J"],
+        held: Int[Tensor, "K"],
+        g: Float[Tensor, "B K"],
+        rng: torch.Generator | None = None,
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B"]]:
+        """Exact samples x = (v, g) of v ~ q(v | g), a row for each g, and log q(v | g).
+
+            q(v, g) = Σⱼ wⱼ N(v, g; μⱼ, Λⱼ⁻¹),   v | g, j ~ N(μᵥ − Λᵥᵥ⁻¹ Λᵥ₉ (g − μ₉), Λᵥᵥ⁻¹)
+
+        Args:
+            these, log_shares: the components, and log w.
+            held: the places of g.
+        """
+        free = torch.tensor([i for i in range(self.dim) if i not in held.tolist()], device=held.device)
+        means, factors, g = self.means[these], self.precisions[these], g.double()
+        precisions = factors @ factors.mT
+        of_free, crossed = precisions[:, free][:, :, free], precisions[:, free][:, :, held]
+        slopes = torch.linalg.solve(of_free, crossed)
+        of_held = torch.linalg.cholesky(precisions[:, held][:, :, held] - crossed.mT @ slopes)
+        away = g[:, None] - means[:, held]
+        squares = torch.einsum("bjk,jkl->bjl", away, of_held).square().sum(2)
+        volumes = of_held.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * len(held) * math.log(2 * math.pi)
+        of_g = log_shares + volumes - 0.5 * squares
+        u = torch.rand(len(g), 1, generator=rng, dtype=torch.float64, device=g.device)
+        j = torch.searchsorted(of_g.softmax(1).cumsum(1), u)[:, 0].clamp(max=len(these) - 1)
+        noise = torch.randn(len(g), len(free), 1, generator=rng, dtype=torch.float64, device=g.device)
+        spread = torch.linalg.solve_triangular(torch.linalg.cholesky(of_free).mT[j], noise, upper=True)
+        rows = torch.arange(len(g), device=g.device)
+        v = means[j][:, free] + (spread - slopes[j] @ away[rows, j][:, :, None])[:, :, 0]
+        x = g.new_empty(len(g), self.dim).index_copy(1, free, v).index_copy(1, held, g)
+        joint = self.log_joint(x, these) - self.shares[these].log() + log_shares
+        return x, joint.logsumexp(1) - of_g.logsumexp(1)
+
     def at(self, components: Int[Tensor, "n"], noise: Float[Tensor, "n D"]) -> Float[Tensor, "n D"]:
         """μⱼ + Pⱼ⁻ᵀ ε, a row for each component that is named."""
         p = self.precisions[components].transpose(1, 2)

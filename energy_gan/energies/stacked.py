@@ -36,11 +36,12 @@ LEAST = 1e-3  # share; a member of less has none
 
 
 class Judges(NamedTuple):
-    """Points of a fold, and what the mixtures that have not seen them say of these: log q, which stays."""
+    """Points of a fold, and what members that have not seen them say of these: log q."""
 
     fold: int
     points: Points
-    mixtures: Float[Tensor, "n K"]
+    mixtures: Float[Tensor, "n K"]  # which stays
+    of_kept: list[Float[Tensor, "n"]]  # the last of the kept flow, none before the first
 
 
 class Stack(Base, Fitted):
@@ -107,7 +108,7 @@ class Stack(Base, Fitted):
             if len(own := x[index % PARTS == fold]):
                 own = evenly(own, JUDGES)
                 logs = [self.gaussians.log_prob(fold * n + i, own.flatten(1)) for i in range(n)]
-                found.append(Judges(fold, own, torch.stack(logs, 1)))
+                found.append(Judges(fold, own, torch.stack(logs, 1), []))
         return found
 
     @torch.no_grad()
@@ -118,13 +119,16 @@ class Stack(Base, Fitted):
             The mean of log p, of each point by members that have not seen it.
         """
         logs = []
-        for fold, x, mixtures in judges:
-            learning, kept = self.flows[fold], self.kept[fold]
-            likelihood = learning.log_prob(x).double().mean()
-            if likelihood > self.likeliest[fold]:
-                self.likeliest[fold] = likelihood
-                kept.load_state_dict(learning.state_dict())
-            logs.append(torch.cat([mixtures, kept.log_prob(x).double()[:, None]], 1))
+        for judge in judges:
+            fold, x = judge.fold, judge.points
+            of_learning = self.flows[fold].log_prob(x).double()
+            if of_learning.mean() > self.likeliest[fold]:
+                self.likeliest[fold] = of_learning.mean()
+                self.kept[fold].load_state_dict(self.flows[fold].state_dict())
+                judge.of_kept[:] = [of_learning]
+            elif not judge.of_kept:  # of a training that goes on
+                judge.of_kept[:] = [self.kept[fold].log_prob(x).double()]
+            logs.append(torch.cat([judge.mixtures, judge.of_kept[0][:, None]], 1))
         logs = torch.cat(logs)
         shares = expectation_maximisation(logs)
         self.shares.copy_(shares)
@@ -145,6 +149,19 @@ class Stack(Base, Fitted):
         u = torch.rand(n, generator=rng, device=device)
         noise = torch.randn(n, self.dim, generator=rng, device=device)
         return self.at(u.to(self.shares.device), noise.to(self.shares.device))
+
+    @torch.no_grad()
+    def guess(
+        self, held: Int[Tensor, "K"], given: Float[Tensor, "B K"], rng: torch.Generator | None = None
+    ) -> tuple[Points, Energies]:
+        """x with given coordinates, the others as its mixtures have them, and the log-density of these."""
+        these, log_shares = self._components()
+        if not len(these):  # only flows have a share
+            these = self.gaussians.shares.nonzero()[:, 0]
+            log_shares = these.new_zeros(len(these), dtype=torch.float64)
+        log_shares = log_shares + self.gaussians.shares[these].log()
+        x, log_q = self.gaussians.given(these, log_shares, held, given, rng)
+        return x.to(given.dtype), log_q
 
     @torch.no_grad()
     def at(self, u: Float[Tensor, "n"], noise: Float[Tensor, "n D"]) -> Points:
@@ -174,8 +191,10 @@ class Stack(Base, Fitted):
 
 def expectation_maximisation(logs: Float[Tensor, "N K"], n_iterations: int = 300) -> Float[Tensor, "K"]:
     """The shares w of Σₖ wₖ exp(logsₖ) that are likeliest; those below a thousandth are none."""
-    shares = torch.full_like(logs[0], 1 / logs.shape[1])
+    there = ~logs.isneginf().all(0)  # others were not fitted
+    shares = torch.full_like(logs[0, there], 1 / logs.shape[1])
+    likelihoods = (logs[:, there] - logs.amax(1, keepdim=True)).exp()
     for _ in range(n_iterations):
-        shares = (logs + shares.log()).softmax(1).mean(0)
+        shares = shares * (likelihoods / (likelihoods @ shares)[:, None]).mean(0)
     shares = torch.where(shares < LEAST, 0.0, shares)
-    return shares / shares.sum()
+    return torch.zeros_like(logs[0]).masked_scatter(there, shares / shares.sum())

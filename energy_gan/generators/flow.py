@@ -3,7 +3,13 @@
 import math
 from collections.abc import Sequence
 
+import torch
 import zuko
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+from zuko.flows import MaskedAutoregressiveTransform
+from zuko.utils import unpack
 
 from energy_gan.generators.base import Generator
 from energy_gan.generators.output_noise import Scale
@@ -45,10 +51,35 @@ class FlowGenerator(Generator):
         self.shape = tuple(shape)
 
     def moments(self, latent: Latents) -> tuple[Points, Scale | None]:
-        return self.network().transform.inv(latent).unflatten(1, self.shape), None
+        x = latent
+        if latent.shape[1] == 1:  # nothing is given the numbers before it
+            x = self.network().transform.inv(x)
+        else:
+            for transform in reversed(self.network.transform.transforms):
+                x = inverted(transform, x)
+        return x.unflatten(1, self.shape), None
 
     def latent_of(self, x: Points) -> Latents:
         return self.network().transform(x.flatten(1))
 
     def log_prob(self, x: Points) -> Energies:
         return self.network().log_prob(x.flatten(1))
+
+
+def inverted(transform: MaskedAutoregressiveTransform, y: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """x of which y is the image: number after number, each by the spline that those before give.
+
+    The library's own inverse makes all D splines D times.
+    """
+    *layers, last = transform.hyper
+    weights = (last.mask * last.weight).unflatten(0, (y.shape[1], -1))
+    biases, x = last.bias.unflatten(0, (y.shape[1], -1)), torch.zeros_like(y)
+    for place in range(transform.passes):
+        these = (transform.order == place).nonzero()[:, 0]
+        h = x
+        for layer in layers:
+            h = layer(h)
+        parameters = F.linear(h, weights[these].flatten(0, 1), biases[these].flatten())
+        parameters = unpack(parameters.unflatten(1, (len(these), -1)), transform.shapes)
+        x = x.index_copy(1, these, transform.univariate(*parameters).inv(y[:, these]))
+    return x

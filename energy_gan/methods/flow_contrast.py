@@ -175,6 +175,10 @@ class FlowContrast(Method):
         return {"value_at_data": -terms["positive_phase"], "value_at_samples": -terms["negative_phase"]}
 
     def class_terms(self, x: Points, batch: Batch) -> Terms:
+        """Of those that come beside the batch, where few points have a label."""
+        if batch.labelled is not None:
+            batch = batch.labelled
+            x = dequantised(batch.x, self.shades)
         return class_terms(self.energy, x, batch.labels, self.cross_entropy)
 
     def latents(self, x: Points) -> Latents:

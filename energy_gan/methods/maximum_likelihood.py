@@ -45,7 +45,7 @@ from energy_gan.negatives.last_step import ThroughLastStep
 from energy_gan.objectives import maximum_likelihood
 from energy_gan.optim.learns import Learns
 from energy_gan.randomness import dequantised, noised
-from energy_gan.shapes import Batch
+from energy_gan.shapes import Batch, Points
 
 
 class MaximumLikelihood(Method):
@@ -118,12 +118,16 @@ class MaximumLikelihood(Method):
 
     def base_terms(self, batch: Batch) -> Terms:
         """−E[log p₀(x⁺)]."""
-        return {"base_likelihood": stated(self.energy, "base")(noised(batch.x, self.data_noise)).mean()}
+        return {"base_likelihood": stated(self.energy, "base")(self.noised(batch)).mean()}
+
+    def noised(self, batch: Batch) -> Points:
+        """The points as those whose density is learned."""
+        return noised(dequantised(batch.x, self.shades), self.data_noise)
 
     def energy_terms(self, batch: Batch) -> Terms:
         """Positive and negative phase (Eq. 7), and what the labels say."""
         negatives = self.negatives(self.energy, None, batch.x)
-        x = noised(dequantised(batch.x, self.shades), self.data_noise)
+        x = self.noised(batch)
         found = phases(self.energy, x, negatives, self.objective, self.penalty)
         self.negatives.note(found.positive, found.negatives)
         self.report_means(found)

@@ -45,7 +45,8 @@ def assess(
     Args:
         energy: in standardised units, like all points.
         points: trained on; the Gaussian is fitted to them.
-        generated, refined: raw samples, and the same after MALA on the energy.
+        generated, refined: raw samples, and the same after MALA on the energy; one tensor where the
+            generator's law is the energy's.
         weighted: samples with log weights, `Model.weighted_samples`.
         log_normalizer: log Z where it is known from elsewhere, as in the plane.
     """
@@ -131,11 +132,14 @@ def compare(
     of_energy: Float[Tensor, "m D"] | None,
     seed: int = 0,
 ) -> dict[str, float]:
-    """A classifier's AUC for each pair of the laws that there are."""
+    """A classifier's AUC for each pair of the laws that there are; ½ for one tensor that is both."""
     laws = {"data": data, "generator": generated, "energy": of_energy}
     numbers = {}
     for one, other in (("data", "generator"), ("data", "energy"), ("generator", "energy")):
         if laws[one] is None or laws[other] is None:
+            continue
+        if generated is of_energy and other == "energy":
+            numbers[f"auc_{one}_energy"] = 0.5 if one == "generator" else numbers["auc_data_generator"]
             continue
         test = two_sample_test(laws[one], laws[other], seed)
         numbers[f"auc_{one}_{other}"] = test.auc

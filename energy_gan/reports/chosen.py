@@ -8,6 +8,7 @@ from energy_gan.errors import InputError
 from energy_gan.model import Model
 from energy_gan.reports import images
 from energy_gan.reports.anatomy import Convergence, ImageConvergence
+from energy_gan.reports.associations import ColumnAssociations
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.classes import Classes
 from energy_gan.reports.density import Assessment, Likelihood
@@ -29,7 +30,17 @@ from energy_gan.samplers.transport import Space
 
 # where two have a number of one name, the later one's stands
 SECTIONS: tuple[type[Section], ...] = (
-    *(Points, Assessment, ImageSamples, Interpolation, ImageReconstruction, ImageEnergies, Grids, Drift),
+    *(
+        Points,
+        ColumnAssociations,
+        Assessment,
+        ImageSamples,
+        Interpolation,
+        ImageReconstruction,
+        ImageEnergies,
+        Grids,
+        Drift,
+    ),
     *(Likelihood, Levels, OwnSamples, Convergence, ImageConvergence, Classes, LatentLaw, LatentLikelihood),
     *(TextSamples, TextLatents, Symbols, Networks, Bits, LearnedConstant),
 )
@@ -41,6 +52,7 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
         points, images, text      what the data are
         plane, space              points of two numbers; of fewer or more
         table                     points whose density is not known
+        columns, categories       a table of one's own; one that has columns of levels
         density, labels, modes    what the data have, `DataModule.has`
         energy, generator, …      what the model offers
         law                       one of these two
@@ -65,6 +77,9 @@ def facts(model: Model, data: DataModule, inception: bool | None = None) -> froz
     has = data.has | model.offers | {data.kind}
     if "points" in has and data.density is None:
         has |= {"table"}
+    if data.schema is not None:
+        has |= {"columns"}
+        has |= {"categories"} if any(c.kind == "categorical" for c in data.schema.columns) else set()
     if "points" in has:
         has |= {"plane" if data.shape == (2,) else "space"}
     if has & {"energy", "generator"}:

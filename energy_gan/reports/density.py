@@ -30,11 +30,14 @@ class Assessment(Section):
     ) -> dict[str, float]:
         if not full:
             return {}
-        generated, refined, standardise = None, None, self.data.standardise
+        generated, refined, weighted, standardise = None, None, None, self.data.standardise
+        exact = samples is not None and model.learned.generator.is_energy_s
         if samples is not None:
             generated = standardise(model.sample(N_ASSESSED, self.seed + 1))
             refined = generated
-            if not model.learned.generator.is_energy_s:
+        if not exact:  # else its samples are the energy's already, all of one weight
+            weighted = model.weighted_samples(4 * N_ASSESSED, self.seed)
+            if samples is not None:
                 refined = standardise(model.sample(N_ASSESSED, self.seed + 1, SETTLE))
         device = model.method.shift.device
         with evaluating(model.learned.energy) as energy:
@@ -44,7 +47,7 @@ class Assessment(Section):
                 standardise(self.data.held_out),
                 generated,
                 refined,
-                model.weighted_samples(4 * N_ASSESSED, self.seed),
+                weighted,
                 0.0 if stated(model.learned.energy, "normalised") else found.get("log_normalizer"),
                 self.seed,
             )

@@ -143,6 +143,31 @@ def marginals(
     return figure
 
 
+def associations(
+    levels: tuple[Float[np.ndarray, "K"], ...],
+    data: Float[np.ndarray, "P"],
+    generated: Float[np.ndarray, "P"],
+) -> Figure:
+    """Frequencies of levels and mutual information of pairs, samples over data: on the diagonal they agree.
+
+    Args:
+        levels: of the data, of samples, and the standard error of the difference, of which bars show three.
+    """
+    n = 1 + (len(levels[0]) > 0)
+    figure = Figure(figsize=(4.2 * n, 4.4), layout="constrained")
+    *of_levels, of_pairs = _row(figure, n)
+    of_pairs.scatter(data, generated, s=14, color=GENERATOR, linewidths=0)
+    of_pairs.set_title("mutual information of pairs (nats)", fontsize=10)
+    for axes in of_levels:
+        axes.errorbar(*levels[:2], yerr=3 * levels[2], fmt="o", ms=4, lw=1, color=GENERATOR)
+        axes.set_title("frequency of each level, 3 standard errors", fontsize=10)
+    for axes in figure.axes:
+        axes.axline((0, 0), slope=1, color=REFERENCE, lw=1)
+        axes.set(xlabel="data", ylabel="generator")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def images(rows: Mapping[str, Images], columns: int | None = None, width: float = 8.0) -> Figure:
     """Images in a grid, set by set, each under its name; all of one set in one line if columns is None."""
     blocks = {name: tile(part, columns or len(part)) for name, part in rows.items() if len(part)}

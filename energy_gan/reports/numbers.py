@@ -139,6 +139,10 @@ RIVALS = (  # of tables, whose density is not known
     Number("kernel_log_likelihood", "… of a kernel estimate", None, None, True, "nats", "energy table"),
     Number("gaussian_log_likelihood", "… of a Gaussian", None, None, True, "nats", "energy table"),
 )
+OF_COLUMNS = (  # of tables
+    Number("level_deviation", "frequency of a level, off by", "low", None, True, "sd", "categories"),
+    Number("association_gap", "information of pairs, off by", "low", None, True, "nats"),
+)
 POINTS = (*OF_ENERGY, *OF_FLOW, *OF_SAMPLES, *refined(OF_SAMPLES, "energy"), *RIVALS)
 ASSESSMENT = (
     *(n._replace(at_end=True, needs="energy") for n in (LOG_Z, LIKELIHOOD)),
@@ -383,6 +387,7 @@ TRACKED = (
 NUMBERS: dict[str, Number] = {}
 for _n in (
     *POINTS,
+    *OF_COLUMNS,
     *ASSESSMENT,
     *IMAGES,
     *INTERPOLATION,

@@ -29,6 +29,7 @@ PANELS = (
     Panel("energies", "energies", ("energy/data", "energy/generator", "energy/noise"), "histograms"),
     Panel("energies", "energies beside each other", ("energy_histograms",), "pictures"),
     Panel("pictures", "samples", ("samples", "marginals"), "pictures"),
+    Panel("pictures", "columns of a table", ("associations",), "pictures"),
     Panel("pictures", "energy map", ("energy_map",), "pictures"),
     Panel("pictures", "latents", ("latent_energies", "latent_map"), "pictures"),
     Panel("pictures", "grids", ("grids",), "pictures"),

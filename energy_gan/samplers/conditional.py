@@ -5,7 +5,8 @@
 τ grows from 0, each time by as much as leaves half of the samples effective; they are weighted, resampled and
 moved by MALA. At the end h is set to g, for the weight exp(E(v, h) − E(v, g)), and chains move v alone. A
 start at the g-nearest of p finds the modes that chains at a held g would not reach from one another, and
-the weights give them their shares.
+the weights give them their shares. Where an energy has a guess q(v | g) near p(v | g), as a stack has by its
+mixtures of Gaussians, weighted guesses take the place of all this.
 
 log Z(g) = log ∫ exp(−E(v, g)) dv, which makes E(v, g) a conditional density, is by the midpoint rule for one
 coordinate, by annealed importance sampling for more.
@@ -15,6 +16,7 @@ https://doi.org/10.1111/j.1467-9868.2006.00553.x.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -31,7 +33,12 @@ from energy_gan.shapes import Energies, Points
 WIDTH = 0.1  # of the normal around g, 1 / √τ, from which h is set to g
 MOVES = 5  # of MALA at each τ
 REACH, CELLS = 12.0, 1_000  # of the midpoint rule, in the networks' units
+LEAST = 100  # effective guesses
+AT_ONCE = 8_192
 N_CHAINS, N_TEMPERATURES = 32, 100
+
+
+Guess = Callable[[Tensor, Tensor, torch.Generator | None], tuple[Tensor, Tensor]]  # of g: x and log q(v | g)
 
 
 class Conditional(NamedTuple):
@@ -94,6 +101,41 @@ def conditional(
     found = Chains(MALA(), n_steps // 2 + 1, step_size, target=0.7).run(at_g, v, rng)
     v = Chains(MALA(), n_steps // 2 + 1, found.step_size).run(at_g, found.state, rng).state.x
     return Conditional(joined(v, g), len(came_from.unique()))
+
+
+def from_guess(
+    energy: Energy,
+    guess: Guess,
+    held: Int[Tensor, "K"],
+    given: Float[Tensor, "N K"],
+    n: int,
+    n_steps: int = 40,
+    log_weights: Energies | None = None,
+    rng: torch.Generator | None = None,
+) -> Conditional | None:
+    """n samples that are chosen by weight from N guesses, v ~ q(v | g), and moved; None if few have weight.
+
+    Args:
+        given, log_weights: as in `conditional`.
+    """
+    with torch.no_grad():
+        guesses = [guess(held, some, rng) for some in given.split(AT_ONCE)]
+        log_w = torch.cat([-energy(x).double() - log_q for x, log_q in guesses])
+    log_w = log_w if log_weights is None else log_w + log_weights
+    if not ess(log_w) >= LEAST:
+        return None
+    shares = log_w.softmax(0)
+    chosen = systematic(shares, n, rng)[torch.randperm(n, generator=rng, device=shares.device)]
+    x = torch.cat([x for x, _ in guesses])[chosen]
+    free, moved = _others(held, x.shape[1], x.device), []
+    for start in x.split(AT_ONCE):
+
+        def at_g(v: Tensor, start=start) -> Tensor:
+            return energy(start.index_copy(1, free, v))
+
+        walk = Chains(MALA(), n_steps, 0.1, target=0.7).run(at_g, start[:, free], rng)
+        moved.append(start.index_copy(1, free, walk.state.x))
+    return Conditional(torch.cat(moved), len(chosen.unique()))
 
 
 def log_normalizer(

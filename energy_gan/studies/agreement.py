@@ -42,7 +42,7 @@ Made by `make study STUDY=two_dimensions`. A trial is `make train DATA=… METHO
 drawn anew with each seed, 10,000 points to train on. KL in nats, integrated on a grid; the generator's by
 200,000 samples with Miller and Madow's correction. "refined": the samples after 5 steps of MALA on the
 energy. Each cell is the mean over the seeds and, in brackets, the worst of them. Seconds are of training as a
-whole, on one thread of a shared machine.
+whole, on one thread of a shared machine. `fce` and `nt_ebm` have their tables in [flows.md](flows.md).
 
 Held out, so that no setting was chosen by them: {", ".join(HELD_OUT)}.
 Their tables are drawn by `make draw` and read through `DATA=points`."""

@@ -78,6 +78,7 @@ def test_the_panels_show_what_runs_log(chains_run):
     """Each name is one that some run logs: points with chains, digits with classes, stacked digits, noise."""
     _, points = tensorboard(chains_run)
     logged = set(points) | {"interpolation", "samples_by_energy", "marginals", "reconstruction", "classes"}
+    logged |= {"associations"}
     logged |= {"networks", "decision_boundaries", "grids", "latent_map", "latent_energies", "long_chains"}
     logged |= {"samples_by_class", "latents_by_class"}
     for given in (

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 QUICK = ["trainer.max_steps=80", "data.batch_size=128", "callbacks.progress.refresh_rate=0"]
+SMALL = ["method.energy.components=[1,2]", "method.energy.folds=1"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_detect_finds_the_planted_rows_and_few_others(open_door, tables):
     normal, new, planted = tables
     awkward = Path(shutil.copy(normal, "Ann's rows, n=2000.csv"))
     arguments = ["--train", awkward, "--score", new, "--rate", 0.02]
-    status, output, errors = open_door("detect", *arguments, *QUICK)
+    status, output, errors = open_door("detect", *arguments, *QUICK, *SMALL)
     assert status == 0, errors
     scores = pd.read_csv("scores.csv")
     assert list(scores.columns) == ["row", "energy", "anomalous"]
@@ -43,6 +44,47 @@ def test_detect_finds_the_planted_rows_and_few_others(open_door, tables):
     status, _, errors = open_door("detect", *arguments, *QUICK)
     assert (status, errors.count("\n")) == (2, 1)
     assert "exists already" in errors
+
+
+def test_one_cell_of_a_million_hides_nothing_and_is_named(open_door, tables):
+    """The planted rows are found as without it, and E of a row far off is still high."""
+    normal, new, planted = tables
+    torn, far = pd.read_csv(normal), pd.read_csv(new)
+    torn.loc[17, "a"] = 1e6
+    torn.to_csv("torn.csv", index=False)
+    far.loc[len(far)] = {"a": 10 + 50 * 5, "b": -3}
+    far.to_csv("far.csv", index=False)
+    of = ["--train", "torn.csv", "--score", "far.csv", "--rate", 0.02]
+    status, output, errors = open_door("detect", *of, *QUICK, *SMALL)
+    assert status == 0, errors
+    assert "1 of 2000 cells of column 'a' stand out, the farthest 1000000 in row 18" in output
+    scores = pd.read_csv("scores.csv")
+    flagged = set(scores.index[scores["anomalous"] == "yes"])
+    assert {*planted, 300} <= flagged
+    assert len(flagged) <= 13 + 20
+    assert scores["energy"][300] - scores["energy"].drop(planted).median() > 50
+
+
+def test_a_row_with_an_unknown_level_is_the_surest_anomaly(open_door, tables):
+    """So is one beyond a bound; only where all rows are so, it is a mistake."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "city": rng.choice(["Bern", "Oslo"], 300)})
+    frame.to_csv("normal.csv", index=False)
+    new = frame[:20].copy()
+    new.loc[[4, 7], "city"] = "Paris"
+    new.to_csv("new.csv", index=False)
+    of = ["--train", "normal.csv", "--rate", 0.1, *QUICK, *SMALL]
+    status, output, errors = open_door("detect", *of, "--score", "new.csv")
+    assert status == 0, errors
+    said = "2 of these hold what no normal row can, the first in row 5, column 'city', expected one of the 2"
+    assert said in output
+    scores = pd.read_csv("scores.csv")
+    assert np.isinf(scores["energy"]).to_numpy().nonzero()[0].tolist() == [4, 7]
+    assert (scores["anomalous"][[4, 7]] == "yes").all()
+    new.assign(city="Paris").to_csv("all.csv", index=False)
+    status, _, errors = open_door("detect", *of, "--score", "all.csv", "--out", "other.csv")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "row 1, column 'city' holds 'Paris', expected one of the 2 levels Bern, Oslo" in errors
 
 
 def test_detect_keeps_a_run_and_takes_one(open_door, tables):
@@ -63,7 +105,7 @@ def test_of_several_processes_the_first_scores_and_writes(open_door, tables, mon
     from lightning import Trainer
 
     monkeypatch.setattr(Trainer, "is_global_zero", False)
-    quick = [*QUICK[1:], "trainer.max_steps=2"]
+    quick = [*QUICK[1:], *SMALL, "trainer.max_steps=2"]
     status, output, errors = open_door("detect", "--train", tables[0], "--score", tables[1], *quick)
     assert status == 0, errors
     assert "are anomalous" not in output

@@ -11,8 +11,9 @@ from energy_gan.data.columns import Column
 from energy_gan.data.missing import imputed
 from energy_gan.data.schema import Schema
 from energy_gan.data.table import ArrayPoints
-from energy_gan.data.units import Units, fitted
+from energy_gan.data.units import NARROW, Units, fitted
 from energy_gan.errors import InputError
+from energy_gan.randomness import random_generator
 
 N = 1_000
 
@@ -98,19 +99,27 @@ def test_the_jacobian_is_that_of_the_map(column):
     torch.testing.assert_close(seen.log_volume, slope[:, 0].log(), rtol=1e-5, atol=1e-5)
 
 
+def log_normals(views):
+    """log φ(u) / q(u | x) of each view."""
+    terms = [-(v.u.square().sum(1) + math.log(2 * math.pi)) / 2 - v.log_volume for v in views]
+    return torch.stack(terms)
+
+
 def test_a_level_s_probability_is_its_share_where_u_is_normal():
-    """P(k) = E_ξ[φ(u) / q(u | k)] = s_k, and the whole numbers' probabilities sum to 1."""
+    """P(k) = E_ξ[φ(u) / q(u | k)] = s_k, over places in the level's share that are spread evenly."""
     units = Units(Schema((Column("a", "categorical", levels=("p", "q", "r"), shares=(0.2, 0.7, 0.1)),)))
-    x = torch.tensor([[0.0], [1.0], [2.0]])
+    x, places = torch.tensor([[0.0], [1.0], [2.0]]), torch.linspace(0, 1, 401, dtype=torch.float64)
+    noise, ends = ((y.logit() / NARROW).sigmoid() for y in ((places[1:] + places[:-1]) / 2, places))
+    logs = log_normals(units.networks(x, ξ[None, None]) for ξ in noise)
+    probabilities = (logs.exp() * ends.diff()[:, None]).sum(0)
+    torch.testing.assert_close(probabilities, torch.tensor([0.2, 0.7, 0.1]).double(), rtol=0.01, atol=0)
+    assert (units.random(x.repeat(1_000, 1), torch.Generator().manual_seed(0)).u.abs() < 4).all()
 
-    def log_probs(units, x):
-        terms = [-(v.u.square().sum(1) + math.log(2 * math.pi)) / 2 - v.log_volume for v in units.views(x)]
-        return torch.stack(terms).logsumexp(0) - math.log(len(terms))
 
-    torch.testing.assert_close(log_probs(units, x).exp(), torch.tensor([0.2, 0.7, 0.1]).double())
+def test_the_probabilities_of_whole_numbers_sum_to_one():
     counts = Units(Schema((Column("a", "integer", whole=True, low=0.0, shift=1.0, scale=0.5),)))
     every = torch.arange(500.0)[:, None]
-    assert float(log_probs(counts, every).exp().sum()) == pytest.approx(1, abs=0.01)
+    assert float(log_normals(counts.views(every)).exp().mean(0).sum()) == pytest.approx(1, abs=0.01)
 
 
 def test_samples_keep_to_what_a_column_can_have(frame):
@@ -136,6 +145,16 @@ def test_a_few_cells_do_not_set_the_scale_and_are_named(share):
     (note,) = data.notes[1:]
     assert f"{len(rows)} of 2000 cells of column 'x1' stand out" in note
     assert f"in row {rows[0] + 1}" in note
+
+
+def test_a_far_cell_that_is_held_out_is_named_too():
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    order = torch.randperm(200, generator=random_generator(0, 0))
+    x[order[3], 0] = 1e6
+    data = ArrayPoints(x)
+    data.setup()
+    assert data.held_out.abs().max() == 1e6
+    assert f"1000000 in row {order[3] + 1}" in data.notes[1]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from energy_gan.energies.gaussians import Gaussians
 from energy_gan.energies.stacked import PARTS, Stack, expectation_maximisation
 from energy_gan.generators.flow import FlowGenerator
 from energy_gan.generators.stacked import StackedGenerator
@@ -77,6 +78,32 @@ def test_many_points_are_not_crossed():
     made.fit(torch.randn(2_000, 2))
     assert int(made.used) == 1
     assert (made.gaussians.shares > 0).tolist() == [True] + 9 * [False]
+
+
+def test_gaussians_know_their_conditional_laws():
+    """log q(v | g) = log q(v, g) − log q(g), and samples of one component have its mean and covariance."""
+    rng = torch.Generator().manual_seed(4)
+    made = Gaussians(3, [2])
+    spread = torch.randn(2, 3, 3, generator=rng, dtype=torch.float64) + 2 * torch.eye(3)
+    covariances = spread @ spread.mT
+    made.shares.copy_(torch.tensor([0.3, 0.7]))
+    made.means.copy_(3 * torch.randn(2, 3, generator=rng))
+    made.precisions.copy_(torch.linalg.cholesky(torch.linalg.inv(covariances)))
+    held, g = torch.tensor([0, 2]), torch.tensor([[1.0, -0.5], [0.3, 2.0]])
+    both = torch.arange(2)
+    x, log_q = made.given(both, made.shares.log(), held, g, rng)
+    assert torch.equal(x[:, held], g.double())
+    normal = torch.distributions.MultivariateNormal
+    of_g = normal(made.means[:, held], covariances[:, held][:, :, held]).log_prob(g.double()[:, None])
+    expected = made.log_joint(x, both).logsumexp(1) - (of_g + made.shares.log()).logsumexp(1)
+    torch.testing.assert_close(log_q, expected)
+
+    x, _ = made.given(both[1:], torch.zeros(1), torch.tensor([1]), torch.ones(40_000, 1), rng)
+    of_1, others = covariances[1][[0, 2]][:, 1], covariances[1][[0, 2]][:, [0, 2]]
+    mean = made.means[1, [0, 2]] + of_1 / covariances[1, 1, 1] * (1 - made.means[1, 1])
+    torch.testing.assert_close(x[:, [0, 2]].mean(0), mean, atol=0.1, rtol=0)
+    covariance = others - of_1.outer(of_1) / covariances[1, 1, 1]
+    torch.testing.assert_close(x[:, [0, 2]].T.cov(), covariance, atol=0.1, rtol=0.05)
 
 
 @pytest.mark.parametrize(

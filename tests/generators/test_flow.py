@@ -37,6 +37,16 @@ def test_the_density_is_that_of_the_samples(flow):
         torch.testing.assert_close(flow.log_prob(flow(one[None]))[0], expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dimension", [1, 2, 5])
+def test_samples_are_those_of_the_library_s_inverse(dimension):
+    torch.manual_seed(0)
+    flow = FlowGenerator([dimension], transforms=3, bins=4, hidden=[8, 8])
+    z = 2 * torch.randn(50, dimension)
+    x = flow(z)
+    torch.testing.assert_close(x, flow.network().transform.inv(z), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(flow.latent_of(x), z, rtol=1e-3, atol=1e-3)
+
+
 def test_a_flow_s_energy_needs_no_normaliser(flow):
     grid = Grid(torch.tensor([-6.0, -6.0]), torch.tensor([6.0, 6.0]), (32, 32), (8, 8), 1.5)
     with torch.no_grad():

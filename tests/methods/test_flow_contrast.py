@@ -184,6 +184,10 @@ def test_labels_of_a_few_teach_the_classes_of_a_tilt():
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(-method.learned.classes(x).logsumexp(1), method.energy.tilt(x))
     assert method.class_terms(x, Batch(x)) == {}
+    method.shades = None
+    (beside,) = method.class_terms(x, Batch(x, labels, labelled=Batch(x[1:3], labels[:2]))).values()
+    expected = torch.nn.functional.cross_entropy(method.learned.classes(x[[1]]), labels[[0]])
+    torch.testing.assert_close(beside, expected)
 
 
 @pytest.mark.slow

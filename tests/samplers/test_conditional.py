@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from energy_gan.samplers.conditional import conditional, log_normalizer
+from energy_gan.samplers.conditional import conditional, from_guess, log_normalizer
 
 MEANS = torch.tensor([[-2.0, -1.0, 0.0], [2.0, 1.0, 1.0], [1.5, -1.5, -1.0]])
 FACTORS = torch.tensor([[0.8, 0.3, 0.2], [0.5, 0.9, -0.3], [0.4, 0.2, 0.7]])
@@ -33,12 +33,22 @@ def given(g):
     return means, variance.sqrt(), shares
 
 
+def wide(held, g, rng):
+    """A guess: v ~ N(0, 3²) whatever g."""
+    v = 3 * torch.randn(len(g), 1, generator=rng)
+    return torch.cat([v, g], 1), torch.distributions.Normal(0.0, 3.0).log_prob(v[:, 0])
+
+
+@pytest.mark.parametrize("by", ["chains", "guesses"])
 @pytest.mark.parametrize("g", [[0.0, 0.0], [-1.2, -0.5]])
-def test_samples_have_the_conditional_law(g):
+def test_samples_have_the_conditional_law(g, by):
     """KL of their histogram to p(v | g), at most 0.05: two modes whose shares are those of the law."""
     torch.manual_seed(0)
     rng, g = torch.Generator().manual_seed(0), torch.tensor(g)
-    found = conditional(energy, law().sample((4_000,)), HELD, g.expand(4_000, 2), 40, rng=rng)
+    if by == "chains":
+        found = conditional(energy, law().sample((4_000,)), HELD, g.expand(4_000, 2), 40, rng=rng)
+    else:
+        found = from_guess(energy, wide, HELD, g.expand(8_000, 2), 4_000, 5, rng=rng)
     assert (found.x[:, HELD] == g).all()
     assert found.ancestors > 100
     means, std, log_shares = given(g)
@@ -49,6 +59,11 @@ def test_samples_have_the_conditional_law(g):
     counts = torch.histc(found.x[:, FREE], 40, -6, 6) / 4_000
     kl = (counts * (counts / expected.clamp(min=1e-9)).clamp(min=1e-12).log()).sum()
     assert 0 <= kl < 0.05
+
+
+def test_a_guess_that_is_far_off_is_no_sample():
+    g = torch.tensor([[300.0, 300.0]]).expand(200, 2)
+    assert from_guess(energy, wide, HELD, g, 100) is None
 
 
 def test_the_normaliser_of_the_others_is_the_marginal():

@@ -25,9 +25,12 @@ from energy_gan.numerics.quadrature import Grid, evaluate
 from energy_gan.numerics.weights import ess
 from energy_gan.objectives import noise_contrast
 from energy_gan.optim.learns import Learns
+from energy_gan.run.build import build
+from energy_gan.run.compose import compose
 from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.hmc import HMC
 from energy_gan.samplers.mala import MALA
+from energy_gan.shapes import Batch
 
 
 def flow(dimension=2):
@@ -142,7 +145,7 @@ def test_refined_samples_stay_where_the_energy_s_own_are():
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("made", "said"),
     [
         (
             lambda: method(tilted(base=MixtureBase([2], 2, 1)), transported()),
@@ -169,9 +172,9 @@ def test_refined_samples_stay_where_the_energy_s_own_are():
         (lambda: transported(moves=0), "moves must be at least 1, got 0"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_training(build, said):
+def test_what_does_not_fit_is_refused_before_training(made, said):
     with pytest.raises(ValueError, match=said):
-        build()
+        made()
 
 
 def test_only_a_flow_has_an_inverse():
@@ -180,6 +183,22 @@ def test_only_a_flow_has_an_inverse():
     torch.testing.assert_close(generator.latent_of(generator(z)), z, atol=1e-4, rtol=1e-4)
     with pytest.raises(InputError, match="an inverse: give a FlowGenerator"):
         MLPGenerator([2], NormalPrior(2), hidden=[8]).latent_of(torch.zeros(1, 2))
+
+
+def test_of_images_base_and_energy_learn_from_shades_that_noise_has_filled():
+    """And chains move in the latents of a flow of images."""
+    given = ["data=digits", "method=nt_ebm", "method.energy.quadratic.flow.width=4"]
+    found, seen = build(compose(given)["method"], "method"), []
+    k = torch.randint(0, 17, (64, 1, 8, 8))
+    batch = Batch(k / 8 - 1)
+    found.fit_parts(batch.x)
+    found.energy.base.register_forward_pre_hook(lambda _, given: seen.append(given[0][:64]))
+    assert found.base_terms(batch)["base_likelihood"].isfinite()
+    assert sum(found.energy_terms(batch).values()).isfinite()
+    for filled in (seen[0], seen[-1]):
+        noise = (filled + 1) * 8 - k
+        assert -1e-4 < noise.min() < 0.01 < 0.99 < noise.max() < 1 + 1e-4
+    assert found.negatives.walked.some(64).std() > 0.5
 
 
 def test_latents_persist_from_step_to_step():
