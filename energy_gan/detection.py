@@ -110,7 +110,7 @@ def crop_of(data: Config) -> str:
     return crop if crop in ("centre", "none") else "centre"
 
 
-def said_of_foreign(new: New, schema: Schema, scored: Scored, called: str) -> str:
+def said_of_foreign(new: New, schema: Schema | None, scored: Scored, called: str) -> str:
     """One line for the rows that hold what no normal row can, nothing if there are none."""
     if not scored.foreign.any():
         return ""

@@ -26,6 +26,7 @@ from energy_gan.run.plain import PLURAL, Config, check_plain, inside
 
 if TYPE_CHECKING:
     from energy_gan.data.base import DataModule
+    from energy_gan.data.density import Density
     from energy_gan.methods.base import Method
 
 # the only leaves that no constructor takes
@@ -219,6 +220,17 @@ def build_data(node: Config, trust: Sequence[str] = ()) -> "DataModule":
     """
     check({"data": node}, trust)
     return build(node, "data")
+
+
+def build_density(node: Any) -> "Density":
+    """The known law of a data set from its node, checked before.
+
+    Raises:
+        InputError: a setting is wrong, or names what is not trusted.
+    """
+    check_plain({"density": node})
+    _check(node, "data.density", ())
+    return build(node, "data.density")
 
 
 def make_optimizers(method: "Method") -> None:

@@ -2,7 +2,7 @@
 
 from energy_gan.data.density import Density
 from energy_gan.errors import InputError
-from energy_gan.run.build import build, check
+from energy_gan.run.build import build_density
 from energy_gan.run.compose import compose
 
 
@@ -18,5 +18,4 @@ def law(*names: str) -> Density:
         node = {"_target_": f"energy_gan.data.{names[0]}"}
     if node is None:
         raise InputError(f"{' '.join(names)} has no known density to draw from: give another data=NAME")
-    check({"data": {"density": node}})
-    return build(node, "data.density")
+    return build_density(node)
