@@ -57,6 +57,11 @@ LONG = (
     "digits with a short run",
     "digits with noise",
     "points by chains in latents",
+    "points of three numbers",
+    "points with networks",
+    "points without a generator",
+    "digits without a generator",
+    "digits with classes",
 )  # to measure
 
 

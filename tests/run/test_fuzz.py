@@ -145,11 +145,11 @@ def fuzzed_configs(trained, cases):
 
 
 def test_made_up_hyper_parameters_end_well(trained):
-    fuzzed_checkpoints(trained, 100)
+    fuzzed_checkpoints(trained, 40)
 
 
 def test_made_up_configs_end_well(trained):
-    fuzzed_configs(trained, 100)
+    fuzzed_configs(trained, 40)
 
 
 @pytest.mark.slow

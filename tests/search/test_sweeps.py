@@ -190,6 +190,7 @@ def test_a_metric_of_the_end_cannot_end_a_trial_early():
         check_all(read(written(metric=late, early_terminate={"type": "hyperband", "min_iter": 1})))
 
 
+@pytest.mark.slow
 def test_only_measurements_in_tensorboards_files_can_end_a_trial_early_here():
     """A running trial's curve of train/… has more points than an ended one's; W&B's server has both whole."""
     rule = {"type": "hyperband", "min_iter": 1}
@@ -462,6 +463,7 @@ def test_two_searches_do_not_share_a_folder(stub):
     assert not ended(stub())[1], "the folder is free again"
 
 
+@pytest.mark.slow
 def test_failed_trials_are_kept_and_three_without_a_success_end_the_search(stub):
     _, errors = ended(stub(fails="0"))
     assert re.search(r"the first [34] trials failed, the last with: too great", errors)
