@@ -26,6 +26,10 @@ RECIPES = [  # one of each method; with the other kind of networks it takes its 
     for file in HAVE
     if file.parent.name != "default" and not (file.stem == "points" and file.parent.name in CLASSES)
 ]
+NEEDED = {
+    "experiment=hypernetwork/images": ["data.batch_size=32"],  # a point for each network
+    "experiment=sri/images": ["method.inference.chains.n_steps=2"],  # each with 9 Hessians of 416 numbers
+}
 SMALL = {"points": ["data=two_spiral", *FEW], "images": ["data=digits", "data.batch_size=16"]}
 
 
@@ -33,7 +37,7 @@ SMALL = {"points": ["data=two_spiral", *FEW], "images": ["data=digits", "data.ba
 def test_every_recipe_takes_steps_under_bf16_mixed(recipe):
     few = SMALL["points" if recipe.endswith("points") else "images"]
     given = [recipe, *few, *QUICK, "trainer.precision=bf16-mixed", "callbacks.checkpoint=null", "run_dir=run"]
-    given += ["data.batch_size=32"] if "hypernetwork" in recipe else []  # a point for each network
+    given += NEEDED.get(recipe, [])
     one_after_the_other = "schedules.between" in str(compose(given)["method"])  # then the last begin late
     run = Run(compose([*given, f"trainer.max_steps={5 if one_after_the_other else 2}"]))
     run.create()
