@@ -188,7 +188,7 @@ class Family(Study):
         page = [HEAD.format(command=command, minutes=self.given.minutes, table=table)]
         for data in (d for d in self.given.data if any(t.data == d for t in rows)):
             some = {trial: row for trial, row in rows.items() if trial.data == data}
-            page += [f"## {data}", _table(data, some)]
+            page += [f"## {data}", _section(data, some)]
             page += [f"No log Z: {reasons}" for reasons in [_reasons(some)] if reasons]
             for name, figure in self._figures(data, some):
                 file = figures / f"{out.stem}_{data}_{name}.png"
@@ -235,7 +235,7 @@ def _by_method(rows: Mapping[Trial, dict]) -> dict[str, list[dict]]:
     return {name: [row for trial, row in rows.items() if trial.method == name] for name in methods}
 
 
-def _table(data: str, rows: Mapping[Trial, dict]) -> str:
+def _section(data: str, rows: Mapping[Trial, dict]) -> str:
     columns, lines = COLUMNS[_kind(data)], []
     for name, some in _by_method(rows).items():
         metrics = [row["metrics"] for row in some]
