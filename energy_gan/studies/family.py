@@ -126,11 +126,12 @@ class Family(Study):
         return [t for t in super().trials() if _made_for(t.method, t.data)]
 
     def overrides(self, trial: Trial) -> list[str]:
+        hours, minutes = divmod(self.given.minutes, 60)
         given = [
             *self._data(trial.data),
             f"method={trial.method}",
             f"seed={trial.seed}",
-            f"+trainer.max_time='00:00:{self.given.minutes:02}:00'",
+            f"+trainer.max_time='00:{hours:02}:{minutes:02}:00'",
             "logger.wandb=null",
             "logger.tensorboard=null",
         ]
@@ -278,7 +279,7 @@ def _reasons(rows: Mapping[Trial, dict]) -> str:
     found = {
         trial.method: row["no_log_normalizer"] for trial, row in rows.items() if row["no_log_normalizer"]
     }
-    return "; ".join(f"`{name}`: {', '.join(reasons)}" for name, reasons in found.items() if reasons)
+    return "; ".join(f"`{name}`: {', '.join(reasons)}" for name, reasons in found.items())
 
 
 def _outside(run: Path, model: "Model", seed: int) -> dict[str, float]:

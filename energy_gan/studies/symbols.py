@@ -176,8 +176,8 @@ class Symbols(Study):
             runs = [found for trial, found in rows.items() if trial.data == one]
             if runs:
                 cells = [cell([run["accuracy"][name] for run in runs], max) for name in names]
-                right = [run[name] for name in SAMPLES for run in runs if name in run]
-                samples = f"{mean(right[: len(runs)]):.3f} ({min(right):.3f})" if right else "-"
+                right, worst = ([run[name] for run in runs if name in run] for name in SAMPLES)
+                samples = f"{mean(right):.3f} ({min(worst):.3f})" if right else "-"
                 seconds = f"{mean(run['seconds'] for run in runs):.0f}"
                 said = f"{one}, {SETS[one].labels} of each"
                 lines.append([said, *cells, samples, f"{len(runs)}", f"{SETS[one].steps}", seconds])
