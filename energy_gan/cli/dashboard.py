@@ -3,9 +3,14 @@
 Both show the panels of `energy_gan.reports.panels.PANELS`.
 """
 
+import contextlib
 import json
 import os
 import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +21,7 @@ from energy_gan.system.commands import command
 
 PROJECT = "energy_gan"
 PINNED = 10  # cards at the top of TensorBoard, which takes no more
+PATIENCE = 5.0  # seconds for TensorBoard to have read something
 IMAGES = 100  # of one name and run that TensorBoard keeps
 
 
@@ -66,7 +72,8 @@ def watch(folder: Path, port: int | None = None) -> None:
             f"PORT={port or ''} is not to be had ({' '.join(error.msg.split())}): "
             "give another, or none for the first free one"
         ) from error
-    print(f"TensorBoard over {folder}, Ctrl-C ends it:\n{address}?{pinned()}#timeseries", flush=True)
+    pins = pinned(read_names(address))
+    print(f"TensorBoard over {folder}, Ctrl-C ends it:\n{address}?{pins}#timeseries", flush=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
@@ -74,11 +81,30 @@ def watch(folder: Path, port: int | None = None) -> None:
         os._exit(0)  # its threads answer nobody any more, and its reader ends with its standard input
 
 
-def pinned() -> str:
-    """The first curve of each panel, at the top of TensorBoard's time series."""
+def read_names(address: str) -> list[str]:
+    """The names of all curves, once for each run that has them, as TensorBoard knows them after a while."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, ValueError):
+            with urllib.request.urlopen(f"{address}data/plugin/scalars/tags", timeout=PATIENCE) as answer:
+                found = [name for run in json.load(answer).values() for name in run]
+            if found:
+                return found
+        time.sleep(0.2)
+    return []
+
+
+def pinned(found: Collection[str] = ()) -> str:
+    """For the top of TensorBoard's time series: a curve of each panel, those that few runs have last."""
     from energy_gan.reports.panels import PANELS
 
-    names = [panel.names[0] for panel in PANELS if panel.kind == "curves"][:PINNED]
+    runs = Counter(found)
+    panels = [panel.names for panel in PANELS if panel.kind == "curves"]
+    if found:
+        panels = [there for names in panels if (there := [name for name in names if runs[name]])]
+    names = [max(names, key=lambda name: runs[name]) for names in panels]  # the first of equals
+    few = max(runs.values(), default=0) / 4
+    names = sorted(names, key=lambda name: runs[name] < few)[:PINNED]
     cards = [{"plugin": "scalars", "tag": name} for name in names]
     return f"pinnedCards={quote(json.dumps(cards, separators=(',', ':')), safe='')}"
 

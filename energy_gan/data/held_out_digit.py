@@ -19,11 +19,16 @@ https://arxiv.org/abs/1901.08508, section 5.4; Efficient GAN-Based Anomaly Detec
 https://arxiv.org/abs/1802.06222, section 4.1.
 """
 
-from typing import NamedTuple
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, Integer
+import torch
+from jaxtyping import Bool, Int, Int64, Integer, UInt8
 
+from energy_gan.data.images import SPLITS, ImageData, Split
+from energy_gan.data.source import ArraySource
 from energy_gan.errors import InputError
 
 TRAINED = 0.8  # of the images of the other classes
@@ -68,3 +73,53 @@ def share_of_anomalies(labels: Integer[np.ndarray, "T"], share: float = 1 - TRAI
     kept = labels == 0
     kept[anomalies[: max(1, round(share * len(anomalies)))]] = True
     return kept
+
+
+class WithoutAClass(ImageData):
+    """Images of ten classes of which one may be left out.
+
+    Args:
+        without: the number of that class, from 0 to 9. Then both parts are pooled and split as above, for
+            every seed alike. After `setup`, `test` has the images held out and then all of the class that was
+            left out, as uint8, and `test_labels` 1 where an image is of that class, 0 where not.
+        others: of `ImageData`.
+    """
+
+    source_kind: ClassVar[str]
+    names: ClassVar[Sequence[str]] = [str(digit) for digit in range(10)]
+
+    def __init__(self, without: int | None, *others: Any, **more: Any):
+        if without is not None and not 0 <= without < 10:
+            raise ValueError(f"without must be the number of a class, from 0 to 9, or null, got {without}")
+        super().__init__(*others, **more)
+        self.without = without
+
+    @abstractmethod
+    def part(self, split: Split) -> ArraySource:
+        """The images of a part with all classes."""
+
+    def setup(self, stage: str | None = None) -> None:
+        if hasattr(self, "points"):
+            return
+        super().setup(stage)
+        if self.without is not None:
+            images, labels = self._pool()
+            anomalies = torch.from_numpy(images[leave_out(labels, self.without).anomalies])
+            self.test = torch.cat([self.held_out, anomalies])
+            self.test_labels = (torch.arange(len(self.test)) >= len(self.held_out)).long()
+
+    def source(self, split: Split) -> ArraySource:
+        if self.without is None:
+            return self.part(split)
+        images, labels = self._pool()
+        rows = leave_out(labels, self.without)
+        mine = rows.train if split == "train" else rows.inliers
+        kind = f"{self.source_kind}_without_{self.without}"
+        names = [name for number, name in enumerate(self.names) if number != self.without]
+        renumbered = labels[mine] - (labels[mine] > self.without)
+        return ArraySource(kind, split, images[mine], renumbered, names)
+
+    def _pool(self) -> tuple[UInt8[np.ndarray, "N C H W"], Int64[np.ndarray, "N"]]:
+        """The images and the labels of both parts."""
+        parts = [self.part(split) for split in SPLITS]
+        return np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts])

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from energy_gan.errors import InputError
 from energy_gan.metrics.verdict import LIKELIHOODS, RIVALS, standing
 from energy_gan.run.compose import compose, options, recipe_of
+from energy_gan.studies.family_outliers import beside_kmnist, detectors_of, without_a_class
 from energy_gan.studies.family_pictures import quality_by_time, sheet
 from energy_gan.studies.family_words import WORDS
 from energy_gan.studies.study import Study, Trial, check_known
@@ -20,14 +21,11 @@ from energy_gan.studies.tables import shrink
 from energy_gan.studies.trials import cell, markdown
 from energy_gan.system.files import write_json
 
-if TYPE_CHECKING:
-    from energy_gan.model import Model
-
 PLANE, TABLE, IMAGES = ("four_spin", "two_spiral", "eight_gaussians"), "table", ("digits", "mnist")
+OUTLIERS = "digits_without"  # one of them, that is to be found again
 IN_PLANE = ("exact_likelihood",)  # by a grid
 LABELLED = ("classifier", "hypernetwork", "jem", "symbol_vector")  # nothing for data without classes
 SHOWN = {True: 16, False: 2_000}  # samples of images, of points
-OUTSIDE = 1_000  # images of each set
 
 
 class Column(NamedTuple):
@@ -56,11 +54,16 @@ COLUMNS = {
         Column("accuracy", "accuracy", max),
         Column("AUROC, KMNIST", "auroc_kmnist", max),
     ],
+    "outliers": [
+        Column("average precision", "average_precision", max),
+        Column("AUROC", "auroc", max),
+    ],
 }
 QUALITY = {  # of the figure
     "plane": Column("KL(data‖energy)", "kl_data_energy", min),
     "table": Column("held-out nats", "held_out_log_likelihood", max),
     "images": Column("Fréchet, LeNet", "frechet_lenet", min),
+    "outliers": Column("average precision", "average_precision", max),
 }
 YARDSTICKS = {
     "gaussian": "Gaussian", "kde": "kernel estimate", "fresh data": "fresh data",
@@ -93,9 +96,10 @@ class Family(Study):
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
         super().arguments(parser)
-        known = [*PLANE, TABLE, *IMAGES]
+        known = [*PLANE, TABLE, *IMAGES, OUTLIERS]
         parser.add_argument("--data", nargs="+", default=known, help=f"({' '.join(known)})")
         parser.add_argument("--table", type=Path, metavar="FILE", help=f"of columns ({DIGITS_COMPONENTS})")
+        parser.add_argument("--without", type=int, default=9, help=f"the digit of {OUTLIERS} (9)")
         parser.add_argument("--minutes", type=int, default=25, help="of training that a trial may take (25)")
         said = "a twentieth of the steps and fewer samples, in runs/family_quick, for a first look"
         parser.add_argument("--quick", action="store_true", help=said)
@@ -109,7 +113,9 @@ class Family(Study):
 
     def check(self) -> None:
         super().check()
-        check_known("--data", self.given.data, [*PLANE, TABLE, *IMAGES])
+        check_known("--data", self.given.data, [*PLANE, TABLE, *IMAGES, OUTLIERS])
+        if not 0 <= self.given.without <= 9:
+            raise InputError(f"--without must be a digit, from 0 to 9, got {self.given.without}")
         if self.given.minutes < 1:
             raise InputError(f"--minutes must be at least 1, got {self.given.minutes}")
         if self.given.table and not self.given.table.is_file():
@@ -136,14 +142,17 @@ class Family(Study):
             "logger.tensorboard=null",
         ]
         given += ["data.held_out=0.2"] if trial.data == TABLE else []
+        given += ["callbacks.report.short=true"] if trial.data == OUTLIERS else []
         given += self.given.set
         if self.given.quick:
             steps = compose(given)["trainer"]["max_steps"]
-            few = 1_000 if trial.data in IMAGES else 10_000
+            few = 10_000 if _kind(trial.data) in ("plane", "table") else 1_000
             given += [f"trainer.max_steps={-(-steps // 20)}", f"callbacks.report.n_samples={few}"]
         return given
 
     def _data(self, name: str) -> list[str]:
+        if name == OUTLIERS:
+            return ["data=digits", f"data.without={self.given.without}"]
         return ["data=points", f"data.path='{self._table}'"] if name == TABLE else [f"data={name}"]
 
     @cached_property
@@ -161,15 +170,16 @@ class Family(Study):
         return path
 
     def conclude(self, trial: Trial) -> None:
-        """Keep some of its samples, and how it tells KMNIST's images from its own where these are there."""
+        """Keep some of its samples, and how it tells what it has not learned: the class left out, KMNIST."""
         from energy_gan.run.checkpoints import load
 
         run, extra = self.path(trial), {}
         model = load(run)
-        if model.has_generator:
+        if model.has_generator and trial.data != OUTLIERS:
             np.save(run / "samples.npy", model.sample(SHOWN[trial.data in IMAGES]).numpy())
-        if trial.data == "mnist" and model.offers & {"energy", "ranking"}:
-            extra = _outside(run, model, trial.seed)
+        if model.offers & {"energy", "ranking"}:
+            extra = without_a_class(run, model) if trial.data == OUTLIERS else extra
+            extra = beside_kmnist(run, model, trial.seed) if trial.data == "mnist" else extra
         write_json(run / self.result, extra)
 
     def read(self) -> dict[Trial, Any]:
@@ -189,7 +199,11 @@ class Family(Study):
         page = [HEAD.format(command=command, minutes=self.given.minutes, table=table)]
         for data in (d for d in self.given.data if any(t.data == d for t in rows)):
             some = {trial: row for trial, row in rows.items() if trial.data == data}
-            page += [f"## {data}", _section(data, some)]
+            title, rivals = data, {}
+            if data == OUTLIERS:
+                title = f"digits, of which one, the {self.given.without}, was left out"
+                rivals = detectors_of(self._data(data))
+            page += [f"## {title}", _section(data, some, rivals)]
             page += [f"No log Z: {reasons}" for reasons in [_reasons(some)] if reasons]
             for name, figure in self._figures(data, some):
                 file = figures / f"{out.stem}_{data}_{name}.png"
@@ -219,16 +233,18 @@ class Family(Study):
 
 
 def _made_for(method: str, data: str) -> bool:
-    if (method in LABELLED and data not in IMAGES) or (method in IN_PLANE and data not in PLANE):
+    if (method in LABELLED and data not in (*IMAGES, OUTLIERS)) or (method in IN_PLANE and data not in PLANE):
         return False
     try:
-        return recipe_of(method, "points" if data == TABLE else data) is not None
+        recipe = {TABLE: "points", OUTLIERS: "digits"}.get(data, data)
+        return recipe_of(method, recipe) is not None
     except InputError:
         return False
 
 
 def _kind(data: str) -> str:
-    return "plane" if data in PLANE else "images" if data in IMAGES else "table"
+    kinds = {**dict.fromkeys(PLANE, "plane"), **dict.fromkeys(IMAGES, "images"), OUTLIERS: "outliers"}
+    return kinds.get(data, "table")
 
 
 def _by_method(rows: Mapping[Trial, dict]) -> dict[str, list[dict]]:
@@ -236,7 +252,7 @@ def _by_method(rows: Mapping[Trial, dict]) -> dict[str, list[dict]]:
     return {name: [row for trial, row in rows.items() if trial.method == name] for name in methods}
 
 
-def _section(data: str, rows: Mapping[Trial, dict]) -> str:
+def _section(data: str, rows: Mapping[Trial, dict], rivals: Mapping[str, dict[str, float]]) -> str:
     columns, lines = COLUMNS[_kind(data)], []
     for name, some in _by_method(rows).items():
         metrics = [row["metrics"] for row in some]
@@ -255,7 +271,7 @@ def _section(data: str, rows: Mapping[Trial, dict]) -> str:
             ]
         )
     first = next(iter(rows.values()))
-    for key, row in first["yardsticks"].items():
+    for key, row in {**first["yardsticks"], **rivals}.items():
         title = YARDSTICKS.get(key, key)
         cells = [cell([row.get(c.name)], c.best, c.digits) for c in columns]
         lines.append([title, *cells, _nats([row]), *[""] * 5])
@@ -280,21 +296,3 @@ def _reasons(rows: Mapping[Trial, dict]) -> str:
         trial.method: row["no_log_normalizer"] for trial, row in rows.items() if row["no_log_normalizer"]
     }
     return "; ".join(f"`{name}`: {', '.join(reasons)}" for name, reasons in found.items())
-
-
-def _outside(run: Path, model: "Model", seed: int) -> dict[str, float]:
-    """AUROC of what the run ranks by, held-out images against KMNIST's; none without its files."""
-    from energy_gan.data.outside import find, other_sets
-    from energy_gan.detection import crop_of
-    from energy_gan.metrics.anomaly import auroc, scores_of
-    from energy_gan.run.checkpoints import data_of
-
-    data = data_of(run, ())
-    if not find("kmnist", data.root):
-        return {}
-    crop = crop_of(model.method.hparams["data"])
-    other = other_sets(["kmnist"], data.shape, OUTSIDE, data.root, crop, seed, [])["kmnist"]
-    data.setup()
-    own = data.pixels(data.held_out[:OUTSIDE])
-    own, other = (next(iter(scores_of(run, model, x).values())) for x in (own, other))
-    return {"auroc_kmnist": auroc(own, other)}

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -252,6 +254,15 @@ def test_a_port_is_a_free_one(open_door, finished_run):
         assert "from 1 to 65535" in open_door("dashboard", "--folder", finished_run, "--port", wrong)[2]
 
 
+def test_what_runs_have_is_pinned_first_a_curve_for_each_panel():
+    """The distance that the run has, not the one without weights; what one run of many has comes last."""
+    tags = [["val/frechet_lenet", "val/recall_lenet", "train/energy_gap"]] * 8 + [["val/grid_consistency"]]
+    cards = json.loads(unquote(pinned(list(chain(*tags)))).partition("=")[2])
+    expected = ["val/frechet_lenet", "val/recall_lenet", "train/energy_gap", "val/grid_consistency"]
+    assert [card["tag"] for card in cards] == expected
+    assert len(json.loads(unquote(pinned()).partition("=")[2])) == 10
+
+
 @pytest.mark.slow
 def test_tensorboard_answers_until_ctrl_c(finished_run):
     command = [sys.executable, "-m", "energy_gan.cli.dashboard", "--folder", str(finished_run)]
@@ -266,7 +277,8 @@ def test_tensorboard_answers_until_ctrl_c(finished_run):
     try:
         assert "Ctrl-C ends it" in process.stdout.readline()
         address = process.stdout.readline().strip()
-        assert address.endswith(f"?{pinned()}#timeseries")
+        assert unquote(address).startswith(f"http://localhost:{urlsplit(address).port}/?pinnedCards=[")
+        assert address.endswith("#timeseries")
         with urllib.request.urlopen(address.partition("?")[0] + "data/plugins_listing", timeout=20) as answer:
             assert "custom_scalars" in json.load(answer)
         process.send_signal(signal.SIGINT)

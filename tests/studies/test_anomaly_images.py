@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from energy_gan.data.digits import Digits
 from energy_gan.data.folder import folder_batches
 from energy_gan.data.held_out_digit import leave_out, share_of_anomalies
 from energy_gan.data.mnist import MNIST, FashionMNIST
@@ -101,6 +103,18 @@ def test_a_border_and_the_sets_in_the_format_of_mnist():
     assert torch.equal(wide.test[..., 2:-2, 2:-2], plain.test)
     assert "Dress" not in plain.classes
     assert len(plain.classes) == 9
+
+
+def test_scikit_learn_s_digits_leave_one_out_too():
+    data = Digits(without=9)
+    data.setup()
+    scans = load_digits()
+    assert len(data.points) + len(data.test) == len(scans.target)
+    assert int(data.test_labels.sum()) == (scans.target == 9).sum()
+    assert data.classes == [str(i) for i in range(9)]
+    nines = np.round(scans.images[scans.target == 9] * (255 / 16)).astype(np.uint8)
+    found = data.test[data.test_labels == 1][:, 0].numpy()
+    assert sorted(map(bytes, found)) == sorted(map(bytes, nines))
 
 
 def test_base_rates_by_hand():

@@ -107,10 +107,16 @@ def test_of_a_trial_that_was_killed_before_its_end_only_the_end_is_made(open_doo
 @pytest.mark.slow
 def test_a_trial_is_trained_measured_and_shown(open_door):
     given = ["family", "--quick", "--jobs", 1, "--folder", "trials", "--methods", "aligned", "classifier"]
-    given += ["--data", "four_spin", "digits", "--seeds", 0, "--set", "callbacks.report.chain_steps=50"]
+    given += ["--data", "four_spin", "digits", "digits_without", "--seeds", 0]
+    given += ["--set", "callbacks.report.chain_steps=50"]
     status, _, errors = open_door("study", *given)
     assert status == 0, errors
     assert Path("trials/aligned/four_spin/seed_0/samples.npy").is_file()
     page = Path("trials/family.md").read_text()
-    assert page.count("| `aligned` | ") == 2
-    assert page.count("| `classifier` | ") == 1
+    assert page.count("| `aligned` | ") == 3
+    assert page.count("| `classifier` | ") == 2
+    assert "## digits, of which one, the 9, was left out" in page
+    found = json.loads(Path("trials/aligned/digits_without/seed_0/family.json").read_text())
+    assert found.keys() == {"average_precision", "auroc"}
+    assert 0 < found["average_precision"] <= 1
+    assert "| nearest neighbour | 0." in page
