@@ -303,12 +303,14 @@ class Sampling:
         if self.data_noise:
             u = u + self.data_noise * normal_like(u, rng)
         with evaluating(self.learned.energy) as energy:
-            space = walked.space(energy) if (walked := self.learned.walked) is not None else Space(energy)
+            ladder = stated(energy, "levels")
+            law = energy if ladder is None else ladder.least  # its density tilts less, and would roughen them
+            space = walked.space(law) if (walked := self.learned.walked) is not None else Space(law)
             if step_size is None:
                 step_size = tune(MALA(), space.energy, space.pull(u[:1000]), rng)
             chains = Chains(MALA(), n_steps, step_size)
             u = in_batches(lambda u: space.push(chains.run(space.energy, space.pull(u), rng).state.x), u)
-            if (ladder := stated(energy, "levels")) is not None:
+            if ladder is not None:
                 u = in_batches(lambda u: denoised(ladder.at, u, ladder.noise), u)
             elif self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
                 u = in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)

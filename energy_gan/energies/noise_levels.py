@@ -11,13 +11,9 @@ throughout. Both derivatives have targets that are known for each pair of x and 
 in the mean given y. The first is what denoising learns, the second ties the levels' normalisers to each
 other.
 
-As an energy of points it answers at σ₀, with what the network adds made weaker,
-
-    E(y) = −log p₀(y, σ₀) + a f(y − m, log σ₀) / (σ₀ c).
-
-Score matching knows E where data with noise are. Its errors make it a law in which chains find less energy
-than the data have; a is where they find as much. It is learned by maximum likelihood (Eq. 7): dE/da is then
-the same in the mean over data and over chains. It is 1 where E(·, σ₀) is the data's law.
+As an energy of points it answers at σ₀. Score matching knows E where data with noise are. Elsewhere E(·, σ₀)
+has wells, in which chains sink and with which nobody knows log Z. A density whose log Z can be found is
+made of it with a finer mixture, which it tilts a little: `energies/balanced.py`.
 
 Reference: Learning normalized image densities via dual score matching (Guth, Kadkhodaie & Simoncelli, 2025),
 https://arxiv.org/abs/2506.05310.
@@ -29,6 +25,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from energy_gan.energies.balanced import BalancedMixture
 from energy_gan.energies.base import Base, Energy
 from energy_gan.energies.level_networks import level_scale
 from energy_gan.energies.noised_mixture import NoisedMixture
@@ -47,7 +44,7 @@ class NoiseLevels(Energy):
         network: f, any module from (y, log σ) to (B,).
         noise: σ₀, positive: pixels that never vary have no density without noise.
         low, high: the ends of the ladder that is trained, low at most σ₀ and high above it.
-        strength: where a begins, positive.
+        density: what `forward` answers with; None is E(·, σ₀) itself.
     """
 
     def __init__(
@@ -57,7 +54,7 @@ class NoiseLevels(Energy):
         noise: float,
         low: float,
         high: float,
-        strength: float = 1.0,
+        density: BalancedMixture | None = None,
     ):
         super().__init__()
         if not 0 < noise < math.inf:
@@ -66,9 +63,7 @@ class NoiseLevels(Energy):
             raise ValueError(
                 f"the ladder must rise, 0 < low <= noise < high, got low {low}, noise {noise}, high {high}"
             )
-        if not 0 < strength < math.inf:
-            raise ValueError(f"strength must be a positive number, got {strength}")
-        self.mixture, self.network, self.strength = mixture, network, Strength(strength)
+        self.mixture, self.network, self.density = mixture, network, density
         self.noise, self.low, self.high = noise, low, high
 
     @property
@@ -78,7 +73,17 @@ class NoiseLevels(Energy):
 
     @property
     def base(self) -> Base:
-        return self.mixture.at(self.noise)
+        return (self.mixture if self.density is None else self.density.mixture).at(self.noise)
+
+    @property
+    def strength(self) -> float:
+        """a, of the density; 1 where it is E(·, σ₀) itself."""
+        return 1.0 if self.density is None else self.density.strength
+
+    def balance(self) -> None:
+        """Find what the density has to know of E after E has learned; once."""
+        if self.density is not None and not self.density.balanced:
+            self.density.balance(self, self.noise)
 
     @property
     def levels(self) -> "NoiseLevels":
@@ -97,20 +102,13 @@ class NoiseLevels(Energy):
         """(σ / σ₀)^0.4: how much a level counts where scores are matched."""
         return (log_sigma.exp() / self.noise) ** 0.4
 
+    def least(self, y: Points) -> Energies:
+        """E(y, σ₀)."""
+        return self.at(y, y.new_full((len(y),), math.log(self.noise)))
+
     def forward(self, x: Points) -> Energies:
-        log_sigma = x.new_full((len(x),), math.log(self.noise))
-        return self.mixture(x, log_sigma) + self.strength(self.correction(x, log_sigma))
-
-
-class Strength(nn.Module):
-    """a times a number, a positive."""
-
-    def __init__(self, start: float):
-        super().__init__()
-        self.log_factor = nn.Parameter(torch.tensor(math.log(start)))
-
-    def forward(self, x: Energies) -> Energies:
-        return self.log_factor.exp() * x
+        energies = self.least(x)
+        return energies if self.density is None else self.density(energies, x, self.noise)
 
 
 def derivatives(

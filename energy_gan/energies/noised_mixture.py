@@ -20,6 +20,7 @@ from energy_gan.energies.base import Base
 from energy_gan.errors import InputError
 from energy_gan.nn import Fitted, full_precision
 from energy_gan.numerics.ppca import PPCAMixture
+from energy_gan.samplers.base import normal_like
 from energy_gan.shapes import Energies, Points
 
 
@@ -79,8 +80,12 @@ class NoisedMixture(Fitted):
 
     def forward(self, y: Points, log_sigma: Energies) -> Energies:
         """−log p₀(yᵢ, σᵢ), each point at a level of its own."""
+        return -self.joint(y, log_sigma).logsumexp(1)
+
+    def joint(self, y: Points, log_sigma: Energies) -> Float[Tensor, "B K"]:
+        """log πₖ N(yᵢ; μₖ, …) at σᵢ, of each component."""
         parts = (self.log_weights, self.means, self.axes, self.spreads, self.variances)
-        return -_log_density(y.flatten(1), log_sigma, *parts)
+        return _log_joint(y.flatten(1), log_sigma, *parts)
 
     @torch.no_grad()
     def sample(self, n: int, sigma: float = 0.0, rng: torch.Generator | None = None) -> Points:
@@ -92,6 +97,14 @@ class NoisedMixture(Fitted):
             .sample(n, rng)
             .view(n, *self.shape)
         )
+
+    @torch.no_grad()
+    def of_each(self, n: int, sigma: float, rng: torch.Generator | None = None) -> Points:
+        """n samples of each component at σ, one component after the other."""
+        along = normal_like(self.spreads[:, None].expand(-1, n, -1), rng) * self.spreads.sqrt()[:, None]
+        across = normal_like(self.means[:, None].expand(-1, n, -1), rng)
+        across = across * (self.variances + sigma**2).sqrt()[:, None, None]
+        return (self.means[:, None] + along @ self.axes + across).view(-1, *self.shape)
 
     @property
     def mean(self) -> Points:
@@ -118,7 +131,7 @@ class OneLevel(Base):
 
 
 @full_precision
-def _log_density(
+def _log_joint(
     y: Float[Tensor, "B D"],
     log_sigma: Float[Tensor, "B"],
     log_weights: Float[Tensor, "K"],
@@ -126,7 +139,7 @@ def _log_density(
     axes: Float[Tensor, "K R D"],
     spreads: Float[Tensor, "K R"],
     variances: Float[Tensor, "K"],
-) -> Float[Tensor, "B"]:
+) -> Float[Tensor, "B K"]:
     _, rank, dim = axes.shape
     across = variances + (2 * log_sigma).exp()[:, None]  # B K: the variance outside the axes
     along = spreads + across[:, :, None]
@@ -136,4 +149,4 @@ def _log_density(
     mahalanobis = (squares / along).sum(2) + (distances - squares.sum(2)) / across
     log_det = along.log().sum(2) + (dim - rank) * across.log()
     constant = dim * math.log(2 * math.pi)
-    return (log_weights - (mahalanobis + log_det + constant) / 2).logsumexp(1)
+    return log_weights - (mahalanobis + log_det + constant) / 2

@@ -6,11 +6,10 @@ nothing is left of x,
     the energy      descends   E[‖σ ∂E(y, σ)/∂y − ε‖²] + weight · E[(∂E(y, σ)/∂log σ − (D − ‖ε‖²))²]
     the score       descends   E[‖σ ∂E(y, σ)/∂y + r(y, σ) − ε‖²],        of the generator's y
     the generator   descends   Σ_σ KL(P_G * N_σ ‖ P_E(·, σ)),            whose gradient in G(z) is −r / σ
-    the strength    descends   E[E(y⁺)] − E[E(y⁻)],                      one number of the density at σ₀
 
 The third is Eq. 13 at all levels at once: r = 0 is where the generator's score is the energy's, and the
-gradient of the generator's entropy is that score, learned. The first says nothing of where chains go that
-follow E(·, σ₀); the last does, with such chains, which began at data with noise (`energies/noise_levels.py`).
+gradient of the generator's entropy is that score, learned. When the energy has learned, the density that is
+made of it at σ₀ finds its normalisers (`energies/balanced.py`).
 
 Each side moves while its schedule gives it a rate: the energy may come first and the generator then learn
 from what stays, or all alternate.
@@ -32,12 +31,9 @@ from energy_gan.energies.base import stated
 from energy_gan.energies.noise_levels import derivatives, dual_score_matching
 from energy_gan.generators.base import Generator
 from energy_gan.methods.base import Learned, Method
-from energy_gan.methods.phases import phases
 from energy_gan.methods.players import Player, Terms
-from energy_gan.negatives.base import NegativeSampler
-from energy_gan.objectives import maximum_likelihood
 from energy_gan.optim.learns import Learns
-from energy_gan.randomness import noised, normal_rows, processes, rows
+from energy_gan.randomness import normal_rows, processes, rows
 from energy_gan.samplers.base import per_chain
 from energy_gan.shapes import Batch, Energies, Points
 
@@ -66,8 +62,6 @@ class NoiseLevelGAN(Method):
         score_learns: how r learns.
         n_generated: the generator's batch, of all processes together, at least 2.
         slope_weight: of the derivative in log σ, see `dual_score_matching`. Not negative.
-        strength_learns: how a learns; None leaves it where it begins.
-        negatives: chains of the density at σ₀, from which a learns.
         seed: with the step, it fixes every random number of training.
     """
 
@@ -84,8 +78,6 @@ class NoiseLevelGAN(Method):
         score_learns: Learns,
         n_generated: int = 64,
         slope_weight: float = 3.0,
-        strength_learns: Learns | None = None,
-        negatives: NegativeSampler | None = None,
         seed: int = 0,
     ):
         super().__init__(shape, seed)
@@ -94,54 +86,37 @@ class NoiseLevelGAN(Method):
                 f"this method needs an energy of all noise levels, and {type(energy).__name__} is one of "
                 "points alone: give method.energy._target_=energy_gan.energies.noise_levels.NoiseLevels"
             )
-        if (strength_learns is None) != (negatives is None):
-            raise ValueError(
-                "a strength that learns needs negatives, and nothing else takes them: give both or none"
-            )
         if n_generated < 2 or not 0 <= slope_weight < math.inf:
             raise ValueError(
                 "n_generated must be at least 2 and slope_weight not negative, got "
                 f"{n_generated}, {slope_weight}"
             )
-        self.energy, self.generator, self.score, self.negatives = energy, generator, score, negatives
+        self.energy, self.generator, self.score = energy, generator, score
         self.n_generated, self.slope_weight = n_generated, slope_weight
         self.players = [
             Player("energy", energy.network, self.energy_terms, energy_learns),
             Player("score", score, self.score_terms, score_learns),
             Player("generator", generator, self.generator_terms, generator_learns),
         ]
-        energy.strength.requires_grad_(strength_learns is not None)
-        if strength_learns is not None:
-            self.players.append(Player("strength", energy.strength, self.strength_terms, strength_learns))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        energy, score, generator, *others = self.players
+        energy, score, generator = self.players
         for _ in energy.moves(self.step):
             self.descend(energy, energy.terms(batch.x))
+        if energy.rests:
+            self.energy.balance()
         moves = generator.moves(self.step)
         if len(score.moves(self.step)):
             seen = self.seen(len(moves) > 0)
             self.descend(score, score.terms(seen))
             if moves:
                 self.descend(generator, generator.terms(seen))
-        if self.negatives is not None and self.step == 0:  # a checkpoint then has no chain that is nowhere
-            self.negatives(self.energy, None, noised(batch.x, self.energy.noise))
-        for strength in others:
-            for _ in strength.moves(self.step):
-                self.descend(strength, strength.terms(batch.x))
         self.end_step()
 
     def energy_terms(self, x: Points) -> Terms:
         """Dual score matching."""
         log_sigma = self.log_levels(len(x), self.energy.low)
         return dual_score_matching(self.energy, x, log_sigma, normal_rows(x), self.slope_weight)
-
-    def strength_terms(self, x: Points) -> Terms:
-        """Positive and negative phase (Eq. 7) of the density at σ₀."""
-        y = noised(x, self.energy.noise)
-        found = phases(self.energy, y, self.negatives(self.energy, None, y), maximum_likelihood, None)
-        self.report_means(found)
-        return found.terms
 
     def score_terms(self, seen: Seen) -> Terms:
         """r learns the noise that the energy does not tell."""

@@ -54,6 +54,11 @@ class Player:
         rests = step % self.learns.every or not any(group["lr"] for group in self.optimizer.param_groups)
         return range(0 if rests else self.learns.steps)
 
+    @property
+    def rests(self) -> bool:
+        """Whether it has learned and its schedule gives it no rate any more."""
+        return bool(self.optimizer.state) and not any(group["lr"] for group in self.optimizer.param_groups)
+
     def at(self, progress: float) -> None:
         """Set the learning rates for this share of the training steps."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):

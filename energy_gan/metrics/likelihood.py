@@ -23,6 +23,7 @@ from energy_gan.shapes import Energies, Points
 N_CHAINS = 128
 N_TEMPERATURES = 100  # and four times as many
 N_MOVES = 200
+SETTLE = 300  # more, before chains begin the way back
 TOLERANCE = 10.0  # nats, of every comparison
 FULL = 1_100  # columns whose covariances fit in memory
 ROWS = 2_000  # points at a time
@@ -50,7 +51,8 @@ def log_likelihood(
     chains = Chains(MALA(), N_MOVES, tune(MALA(), energy, start, rng))
     state = chains.run(energy, start, rng).state
     fall = Fall.between(energies[:N_CHAINS], state.energy)
-    found = bracket(energy, state.x, held_out[:N_CHAINS], N_TEMPERATURES, TOLERANCE, base, rng)
+    settled = Chains(MALA(), SETTLE, chains.step_size).run(energy, state, rng).state
+    found = bracket(energy, settled.x, held_out[:N_CHAINS], N_TEMPERATURES, TOLERANCE, base, rng)
     mean = float(energies.mean())
     numbers = {
         "log_likelihood_forward": -mean - found.low,

@@ -23,7 +23,7 @@ from energy_gan.samplers.mala import MALA
 
 N_CHAINS, MOVES = 32, 1_000
 N_SAMPLES = 6_000  # of the energy, at most
-STEPS = 30  # down the ladder
+STEPS = 40  # down the ladder, each with a move of MALA
 ROWS = 500  # images at a time
 DIFFERS = 3.0  # nats between two ways to one likelihood
 STAYS = 0.3  # standard deviations by which chains of a density may sink
@@ -44,7 +44,7 @@ class Levels(Section):
         with evaluating(model.learned.energy) as energy:
             x = self.data.standardise(self.data.held_out).to(model.method.shift.device)
             numbers = level_likelihood(energy.at, energy.mixture, x, energy.noise, energy.high, rng)
-            numbers["strength"] = energy.strength.log_factor.exp().item()
+            numbers["strength"] = energy.strength
             starts = {"": self.data.held_out[:N_CHAINS]}
             if samples is not None:
                 starts["_samples"] = samples[:N_CHAINS]
@@ -106,7 +106,7 @@ class OwnSamples(ImageSamples):
             levels = rungs(energy.noise, energy.high, STEPS)
             for first in range(0, n, ROWS):
                 y = energy.mixture.sample(min(ROWS, n - first), energy.high, rng).to(model.method.shift)
-                y = down(energy.at, y, levels, rng)
+                y = down(energy.at, y, levels, rng, correct=True)
                 parts.append((y.cpu(), model.units.own(denoised(energy.at, y, energy.noise))))
         noisy, clean = (torch.cat(part) for part in zip(*parts, strict=True))
         return noisy, clean.clamp(0, 1)

@@ -14,13 +14,13 @@ from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
 
 from energy_gan.numerics.weights import ess
-from energy_gan.samplers.base import Energy, init, normal_like
-from energy_gan.samplers.chains import Chains
+from energy_gan.samplers.base import Energy, State, accept, init, normal_like, per_chain
+from energy_gan.samplers.chains import Chains, acceptance_rate, adapt
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
@@ -83,25 +83,52 @@ def anneal(
         base: p_0; N(0, 1.5² I) if None, in the energy's units.
     """
     base = base or NormalBase(start)
-
-    def at(beta: float) -> Energy:
-        return lambda x: (1 - beta) * base(x) + beta * energy(x)
-
     betas = [(t / n_temperatures) ** power for t in range(n_temperatures + 1)]
-    x = start if reverse else base.sample(len(start), rng)
     order = betas[::-1] if reverse else betas
-    log_weights, step_size, acceptance = x.new_zeros(len(x)), 0.05, 0.0
+    kept = _Both.at(base, energy, start if reverse else base.sample(len(start), rng))
+    log_weights, step_size, acceptance = torch.zeros_like(kept.energy.energy), 0.05, 0.0
     for before, after in tqdm(
         pairwise(order), "annealing", n_temperatures, leave=False, delay=5, disable=None
     ):
-        with torch.no_grad():
-            # E_β is linear in β: the change of energy is (β' − β)(E − E_0)
-            log_weights += (before - after) * (energy(x) - base(x))
-        walk = Chains(MALA(), 1, step_size, target=0.7, rate=0.3).run(at(after), x, rng)
-        x, step_size = walk.state.x, walk.step_size
-        acceptance += float(walk.acceptance.mean()) / n_temperatures
-    log_mean = float(log_weights.logsumexp(0)) - math.log(len(x))
-    return Annealed(-log_mean if reverse else log_mean, log_weights, x, acceptance)
+        log_weights += (before - after) * (kept.energy.energy - kept.base.energy)
+        here, found = kept.mixed(after), []
+
+        def there(x: Points, beta: float = after, found: list[_Both] = found) -> Energies:
+            found.append(_Both.at(base, energy, x))
+            mixed = found[-1].mixed(beta)
+            return mixed.energy + ((x - mixed.x) * mixed.gradient).flatten(1).sum(1)  # 0, with its gradient
+
+        proposal, log_ratio = MALA.propose(there, here, normal_like(here.x, rng), step_size)
+        state, info = accept(here, proposal, log_ratio, rng)
+        kept = kept.replaced(found[-1], info.accepted)
+        step_size = adapt(step_size, acceptance_rate(state, info), 0.7, 0.3)
+        acceptance += float(info.acceptance.mean()) / n_temperatures
+    log_mean = float(log_weights.logsumexp(0)) - math.log(len(log_weights))
+    return Annealed(-log_mean if reverse else log_mean, log_weights, kept.energy.x, acceptance)
+
+
+class _Both(NamedTuple):
+    """What is known of points under both ends of a path: under each mixture of them nothing is then new."""
+
+    base: State
+    energy: State
+
+    @classmethod
+    def at(cls, base: Base, energy: Energy, x: Points) -> "_Both":
+        return cls(init(base, x), init(energy, x))
+
+    def mixed(self, beta: float) -> State:
+        """Under (1 − β) E₀ + β E."""
+        ends = zip(self.base[1:], self.energy[1:], strict=True)
+        return State(self.base.x, *((1 - beta) * first + beta * last for first, last in ends))
+
+    def replaced(self, by: "_Both", where: Bool[Tensor, "N"]) -> "_Both":
+        return type(self)(
+            *(
+                State(*(torch.where(per_chain(where, new), new, old) for new, old in zip(*pair, strict=True)))
+                for pair in zip(by, self, strict=True)
+            )
+        )
 
 
 class Fall(NamedTuple):
@@ -125,7 +152,7 @@ class Normalizer(NamedTuple):
     """log Z, or why there is none."""
 
     log_normalizer: float | None
-    low: float  # the smallest and the greatest of the estimates
+    low: float  # the smaller and the greater of the two longer passes
     high: float
     ess: float  # of the longer forward pass
     reasons: tuple[str, ...]  # empty where there is an estimate
@@ -183,7 +210,7 @@ def bracket(
         reasons.append("the weights do not vary though the energies do")
     if fall.deviations > DRIFTS:
         reasons.append(drifts(fall))
-    estimates = [a.log_normalizer for a in (*forward, back)]
+    estimates = [a.log_normalizer for a in (long, back)]  # a shorter pass says the same, less sharply
     middle = (long.log_normalizer + back.log_normalizer) / 2
     found = None if reasons else middle
     return Normalizer(found, min(estimates), max(estimates), long.ess, tuple(reasons), fall)

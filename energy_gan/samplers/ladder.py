@@ -27,10 +27,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from energy_gan.errors import InputError
-from energy_gan.samplers.base import init, normal_like, per_chain
+from energy_gan.samplers.base import Energy, init, normal_like, per_chain
+from energy_gan.samplers.chains import Chains
+from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
 
 Ladder = Callable[[Points, Energies], Energies]  # E(yᵢ, σᵢ) of (y, log σ)
+FIRST = 0.1  # of σ², the first step size of moves at a level
 
 
 def rungs(low: float, high: float, n: int) -> Float[Tensor, "N"]:
@@ -54,16 +57,38 @@ def denoised(ladder: Ladder, y: Points, sigma: float) -> Points:
     return y - sigma**2 * gradient(ladder, y, y.new_full((len(y),), math.log(sigma)))
 
 
-def down(ladder: Ladder, y: Points, levels: Float[Tensor, "N"], rng: torch.Generator | None = None) -> Points:
-    """Samples at the last of the levels, from samples y at the first."""
-    before, step = None, None
+def down(
+    ladder: Ladder,
+    y: Points,
+    levels: Float[Tensor, "N"],
+    rng: torch.Generator | None = None,
+    correct: bool = False,
+) -> Points:
+    """Samples at the last of the levels, from samples y at the first.
+
+    Args:
+        correct: make a move of MALA at each level, which mends what the step has wrong; twice the price.
+    """
+    before, step, size = None, None, FIRST
+    state = init(_at(ladder, y, float(levels[0])), y)
     for sigma, after in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
-        found, length = denoised(ladder, y, sigma), math.log(sigma / after)
+        found, length = state.x - sigma**2 * state.gradient, math.log(sigma / after)
         ahead = found if before is None else found + (found - before) * length / step / 2
         keep = (after / sigma) ** 2
-        y = keep * y + (1 - keep) * ahead + after * math.sqrt(1 - keep) * normal_like(y, rng)
-        before, step = found, length
-    return y
+        y = keep * state.x + (1 - keep) * ahead + after * math.sqrt(1 - keep) * normal_like(state.x, rng)
+        energy = _at(ladder, y, after)
+        state = init(energy, y)
+        if correct:
+            walk = Chains(MALA(), 1, size * after**2, target=0.6, rate=0.2).run(energy, state, rng)
+            state, size = walk.state, walk.step_size / after**2
+        else:
+            before, step = found, length
+    return state.x
+
+
+def _at(ladder: Ladder, y: Points, sigma: float) -> Energy:
+    log_sigma = y.new_full((len(y),), math.log(sigma))
+    return lambda y: ladder(y, log_sigma)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from small import ADAGRAD, Blobs, equal, fit, quiet_trainer, small_method, weights
 from torch import nn
 
-from energy_gan.callbacks.average import AverageWeights
+from energy_gan.energies.balanced import BalancedMixture
 from energy_gan.energies.level_networks import MLPLevels
 from energy_gan.energies.noise_levels import NoiseLevels
 from energy_gan.energies.noised_mixture import NoisedMixture
@@ -16,9 +16,6 @@ from energy_gan.generators.level_scores import MLPScore
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.generators.refined_mixture import ImagesFromMixture, PointsFromMixture
 from energy_gan.methods.noise_levels import NoiseLevelGAN
-from energy_gan.negatives.chains import ChainNegatives
-from energy_gan.negatives.memory import PersistentChains
-from energy_gan.negatives.starts import FromData
 from energy_gan.optim.learns import Learns
 from energy_gan.optim.schedules import between
 from energy_gan.run.build import build
@@ -81,39 +78,6 @@ def test_the_score_learns_what_the_energy_does_not_tell():
     assert float(slope) > 0.2
 
 
-def test_the_strength_is_found_at_which_chains_keep_the_data_s_mean():
-    """Of a base N(0, 1.04 I) and f = k |y|² with k twice what data of variance 0.25 need, a is ½."""
-
-    class Square(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.tensor(1 / (0.25 + 0.04) - 1 / 1.04))
-
-        def forward(self, y, log_sigma):
-            return self.weight * y.square().sum(1) * log_sigma.exp() / (log_sigma.exp() ** 2 + 0.25).sqrt()
-
-    chains = ChainNegatives(FromData(), PersistentChains([2], 256, 256), n_steps=5, step_size=0.1, target=0.7)
-    learns = Learns(lambda p: torch.optim.Adam(p, 0.05))
-    pair = method(strength_learns=learns, negatives=chains)
-    pair.energy.network = Square()
-    player = pair.players[-1]
-    for step in range(150):
-        player.at(step / 150)
-        player.optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 150)
-        pair.descend(player, pair.strength_terms(0.5 * torch.randn(1_000, 2)))
-    assert float(pair.energy.strength.log_factor.exp()) == pytest.approx(0.5, abs=0.06)
-    y = torch.randn(5, 2)
-    torch.testing.assert_close(
-        pair.energy(y), pair.energy.base(y) + pair.energy.strength(_added(pair.energy, y))
-    )
-    with pytest.raises(ValueError, match="a strength that learns needs negatives"):
-        method(strength_learns=learns)
-
-
-def _added(energy, y):
-    return energy.correction(y, torch.full((len(y),), math.log(0.2)))
-
-
 def test_each_side_moves_while_its_schedule_gives_it_a_rate():
     first, last = (
         Learns(ADAGRAD, lambda p: between(p, 0.0, 0.5)),
@@ -130,27 +94,26 @@ def test_each_side_moves_while_its_schedule_gives_it_a_rate():
     assert not torch.equal(start[0], next(pair.generator.parameters()))
 
 
-def test_a_resumed_run_has_the_same_chains(tmp_path):
+def test_a_density_is_balanced_once_when_the_energy_rests_and_a_resumed_run_has_it(tmp_path):
     def fresh():
-        chains = ChainNegatives(FromData(), PersistentChains([2], 12, 4), n_steps=2, target=0.7)
-        return method(strength_learns=Learns(ADAGRAD, every=2), negatives=chains)
+        pair = method()
+        density = BalancedMixture(NoisedMixture([2], 3, 1), 0.3, chains=4, temperatures=5)
+        pair.energy.density = density
+        first = Learns(ADAGRAD, lambda p: between(p, 0.0, 0.6))
+        parts = (pair.energy, first), (pair.generator, Learns(ADAGRAD)), (pair.score, Learns(ADAGRAD))
+        return NoiseLevelGAN([2], *parts[0], *parts[1], *parts[2])
 
     whole, resumed = fresh(), fresh()
     fit(whole, 14, tmp_path)
+    early = torch.load(tmp_path / "step_000000007.ckpt", weights_only=True)["state_dict"]
+    assert not early["energy.density.balanced"]
+    assert whole.energy.density.balanced
     fit(resumed, 14, resume=tmp_path / "step_000000007.ckpt")
-    assert whole.negatives.memory.places.isfinite().all()
     assert equal(weights(whole), weights(resumed))
-
-
-def test_chains_have_places_from_the_first_step_on_and_are_not_averaged(tmp_path):
-    chains = ChainNegatives(FromData(), PersistentChains([2], 12, 4), n_steps=2, target=0.7)
-    late = Learns(ADAGRAD, lambda p: between(p, 0.9, 1.0))
-    fit(method(strength_learns=late, negatives=chains), 8, tmp_path, callbacks=[AverageWeights(0.9)])
-    kept = torch.load(tmp_path / "step_000000007.ckpt", weights_only=True)
-    for state in (kept["state_dict"], kept["current_model_state"]):
-        assert state["negatives.memory.places"].isfinite().all()
-    places = [state["negatives.memory.places"] for state in (kept["state_dict"], kept["current_model_state"])]
-    assert torch.equal(*places)
+    assert torch.equal(whole.energy.density.log_normalizers, resumed.energy.density.log_normalizers)
+    found = whole.energy.density.log_normalizers.clone()
+    whole.energy.balance()
+    assert torch.equal(found, whole.energy.density.log_normalizers)
 
 
 def test_a_schedule_rests_before_and_after_and_falls_between():
@@ -195,7 +158,8 @@ def test_the_recipe_for_colour_takes_a_step_at_small_width(shape):
     widths, few = [8] * stages, ["method.n_generated=4", "data.batch_size=4"]
     few += [f"method.{part}.channels={widths}" for part in ("energy.network", "generator", "score")]
     few += ["method.energy.network.hidden=16", "method.generator.hidden=16", "method.score.hidden=16"]
-    few += ["method.generator.rank=3", "method.energy.mixture.rank=3", "method.negatives.n_steps=1"]
+    few += ["method.generator.rank=3", "method.energy.mixture.rank=3"]
+    few += ["method.energy.density.mixture.rank=3", "method.energy.density.mixture.components=2"]
     config = compose(["data=celeba", f"data.shape={shape}", "method=noise_levels", "run_dir=run", *few])
     pair = build(config["method"], "method")
     with torch.autocast("cpu", torch.bfloat16):

@@ -50,10 +50,11 @@ def test_rungs_fall_in_equal_ratios_and_others_are_refused():
             rungs(low, high, n)
 
 
-def test_the_walk_down_ends_at_the_law_of_the_lowest_level():
+@pytest.mark.parametrize(("n_steps", "correct"), [(60, False), (30, True)])
+def test_the_walk_down_ends_at_the_law_of_the_lowest_level(n_steps, correct):
     n, sigma = 4_000, 0.3
     y = HIGH * torch.randn(n, 2, generator=rng(1)) + draw(n, 2)
-    y = down(mixture, y, rungs(sigma, HIGH, 60), rng(3))
+    y = down(mixture, y, rungs(sigma, HIGH, n_steps), rng(3), correct)
     right = y[:, 0] > 0
     assert float(right.float().mean()) == pytest.approx(0.7, abs=0.03)  # 4 errors
     spread = (y[right] - MEANS[1]).square().mean().sqrt()
