@@ -68,10 +68,11 @@ class Levels(Section):
         agree = "agree" if max(every) - min(every) <= DIFFERS else "differ"
         fall = Fall(numbers["drift_1000_nats"], numbers["drift_1000"])
         stay = "stay" if abs(fall.deviations) <= STAYS else "do not stay"
+        move = "lower" if fall.nats >= 0 else "raise"
         said = f"annealing from below {low:.1f} and from above {high:.1f}"
         return (
             f"ways to the held-out likelihood {agree}: levels {shown}; the density, of strength "
-            f"{numbers['strength']:.2f}, {said}; its chains {stay}: 1,000 moves lower held-out images' "
+            f"{numbers['strength']:.2f}, {said}; its chains {stay}: 1,000 moves {move} held-out images' "
             f"energy {fall}"
         )
 
