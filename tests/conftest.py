@@ -1,5 +1,6 @@
 """What the tests share: one thread, so that results repeat, and doors opened in this process."""
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -10,8 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import budget
+import cached
+import lightning  # noqa: F401, before energy_gan, whose check of shapes has libraries compiled anew
 import numpy as np
 import pytest
+import sklearn.mixture  # noqa: F401
 import torch
 
 torch.set_num_threads(1)
@@ -31,16 +35,14 @@ QUICK = [
 
 def pytest_configure(config):
     config.pluginmanager.register(budget)
+    config.pluginmanager.register(cached)
     config.pluginmanager.register(budget.Budget())
 
 
 def pytest_collection_finish():
     gc.freeze()
     gc.enable()
-
-
-def pytest_sessionfinish():
-    gc.unfreeze()  # extensions complain of what is alive at the very end
+    atexit.register(gc.unfreeze)  # or extensions complain of what is alive at the very end
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,7 +51,7 @@ def _coarse_reports():
     from matplotlib.figure import Figure
 
     from energy_gan import metrics
-    from energy_gan.metrics import two_samples
+    from energy_gan.metrics import classifier, two_samples
     from energy_gan.reports import density, points
 
     few_kernels = partial(metrics.points.KernelEstimate, max_points=1_000, n_scored=500)
@@ -61,6 +63,7 @@ def _coarse_reports():
         patch.setattr(points, "SHOWN", 1_000)
         patch.setattr(density, "N_ASSESSED", 2_000)
         patch.setattr(two_samples, "MOST", 24)  # of which a classifier says nothing
+        patch.setattr(classifier, "STEPS", 50)
         patch.setattr(Figure, "set_layout_engine", lambda *_, **__: None)
         yield
 

@@ -91,16 +91,10 @@ def anneal(
         pairwise(order), "annealing", n_temperatures, leave=False, delay=5, disable=None
     ):
         log_weights += (before - after) * (kept.energy.energy - kept.base.energy)
-        here, found = kept.mixed(after), []
-
-        def there(x: Points, beta: float = after, found: list[_Both] = found) -> Energies:
-            found.append(_Both.at(base, energy, x))
-            mixed = found[-1].mixed(beta)
-            return mixed.energy + ((x - mixed.x) * mixed.gradient).flatten(1).sum(1)  # 0, with its gradient
-
+        here, there = kept.mixed(after), _Mixture(base, energy, after)
         proposal, log_ratio = MALA.propose(there, here, normal_like(here.x, rng), step_size)
         state, info = accept(here, proposal, log_ratio, rng)
-        kept = kept.replaced(found[-1], info.accepted)
+        kept = kept.replaced(there.found, info.accepted)
         step_size = adapt(step_size, acceptance_rate(state, info), 0.7, 0.3)
         acceptance += float(info.acceptance.mean()) / n_temperatures
     log_mean = float(log_weights.logsumexp(0)) - math.log(len(log_weights))
@@ -129,6 +123,18 @@ class _Both(NamedTuple):
                 for pair in zip(by, self, strict=True)
             )
         )
+
+
+class _Mixture:
+    """(1 − β) E₀ + β E, which remembers both ends at the points that it was asked about last."""
+
+    def __init__(self, base: Base, energy: Energy, beta: float):
+        self.base, self.energy, self.beta = base, energy, beta
+
+    def __call__(self, x: Points) -> Energies:
+        self.found = _Both.at(self.base, self.energy, x)
+        mixed = self.found.mixed(self.beta)
+        return mixed.energy + ((x - mixed.x) * mixed.gradient).flatten(1).sum(1)  # 0, with its gradient
 
 
 class Fall(NamedTuple):
