@@ -31,6 +31,8 @@ QUICK = [
     "callbacks.progress.refresh_rate=0",
     "data.batch_size=32",
 ]
+FIRST = ["data=eight_gaussians", "method=kim_bengio", *QUICK]
+FIRST += ["data.n_points=500", "data.n_held_out=500", "data.density.std=0.2"]
 
 
 def pytest_configure(config):
@@ -103,8 +105,7 @@ def finished_run(tmp_path_factory):
     from energy_gan.run.run import Run
 
     folder = tmp_path_factory.mktemp("runs") / "kim_bengio/eight_gaussians/first"
-    few = ["data.n_points=500", "data.n_held_out=500", "data.density.std=0.2"]
-    run = Run(compose(["data=eight_gaussians", "method=kim_bengio", f"run_dir='{folder}'", *few, *QUICK]))
+    run = Run(compose([*FIRST, f"run_dir='{folder}'"]))
     run.create()
     run.fit()
     return folder
