@@ -11,8 +11,12 @@ from PIL import Image
 
 @pytest.fixture(scope="session", autouse=True)
 def _once():
-    """Files of conf/ are read, Lightning's plugins are looked for, and each kind of picture is drawn."""
+    """Files of conf/ are read, Lightning's plugins are looked for, and each kind of picture is drawn.
+
+    Hydra's settings of its own logs and folders, which `compose` throws away, are not composed at all.
+    """
     from hydra._internal.config_repository import ConfigRepository
+    from hydra.core.config_store import ConfigStore
     from lightning.pytorch.trainer.connectors import callback_connector
     from matplotlib.figure import Figure
 
@@ -33,6 +37,7 @@ def _once():
             drawn.add(kind)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigStore.instance().repo["hydra"]["config.yaml"].node, "defaults", [])
         patch.setattr(ConfigRepository, "load_config", load_config)
         patch.setattr(callback_connector, "_load_external_callbacks", cache(plugins))
         patch.setattr(Figure, "savefig", savefig)
