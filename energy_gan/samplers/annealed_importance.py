@@ -144,15 +144,21 @@ class _Path:
         return new, beta * (kept.tilt - new.tilt)
 
     def _langevin(self, kept: "_Both", here: State, beta: float) -> tuple["_Both", Energies]:
-        found: list[_Both] = []
-
-        def there(x: Points) -> Energies:
-            found.append(self.at(x))
-            mixed = found[-1].mixed(beta)
-            return mixed.energy + ((x - mixed.x) * mixed.gradient).flatten(1).sum(1)  # 0, with its gradient
-
+        there = _Mixture(self, beta)
         _, log_ratio = MALA.propose(there, here, normal_like(here.x, self.rng), self.step_size)
-        return found[-1], log_ratio
+        return there.found, log_ratio
+
+
+class _Mixture:
+    """(1 − β) E₀ + β E, which remembers both ends at the points that it was asked about last."""
+
+    def __init__(self, path: _Path, beta: float):
+        self.path, self.beta = path, beta
+
+    def __call__(self, x: Points) -> Energies:
+        self.found = self.path.at(x)
+        mixed = self.found.mixed(self.beta)
+        return mixed.energy + ((x - mixed.x) * mixed.gradient).flatten(1).sum(1)  # 0, with its gradient
 
 
 @torch.no_grad()
