@@ -110,10 +110,10 @@ def anneal(
 def settled(
     energy: Energy, x: Points, base: Base, n_steps: int, rng: torch.Generator | None = None
 ) -> Points:
-    """Where chains of the energy are after n moves as `anneal` makes them."""
+    """Where chains of the energy are after moves as `anneal` makes them."""
     path = _Path(base, energy, rng)
     kept = path.at(x)
-    for _ in range(n):
+    for _ in range(n_steps):
         kept, _ = path.move(kept, 1.0)
     return kept.energy.x
 
