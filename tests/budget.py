@@ -10,23 +10,23 @@ from collections import Counter
 import pytest
 
 SECONDS = {  # that two loaded cores took in November 2026, and room for some tests more
-    "start": 36,
-    "callbacks": 35,
-    "cli": 80,
-    "data": 42,
+    "start": 28,
+    "callbacks": 20,
+    "cli": 65,
+    "data": 38,
     "energies": 5,
     "generator_terms": 15,
     "generators": 12,
     "inference": 20,
-    "methods": 75,
-    "metrics": 40,
+    "methods": 70,
+    "metrics": 32,
     "negatives": 5,
     "numerics": 2,
-    "reports": 50,
-    "run": 150,
+    "reports": 16,
+    "run": 120,
     "samplers": 5,
-    "search": 45,
-    "studies": 35,
+    "search": 20,
+    "studies": 25,
     "tests": 5,
 }
 _clock = 0.0  # of this process at the end of its last phase of a test

@@ -1,5 +1,6 @@
 """What the tests share: one thread, so that results repeat, and doors opened in this process."""
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -10,8 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import budget
+import cached
+import lightning  # noqa: F401, before energy_gan, whose check of shapes has libraries compiled anew
 import numpy as np
 import pytest
+import sklearn.mixture  # noqa: F401
 import torch
 
 torch.set_num_threads(1)
@@ -27,20 +31,20 @@ QUICK = [
     "callbacks.progress.refresh_rate=0",
     "data.batch_size=32",
 ]
+FIRST = ["data=eight_gaussians", "method=kim_bengio", *QUICK]
+FIRST += ["data.n_points=500", "data.n_held_out=500", "data.density.std=0.2"]
 
 
 def pytest_configure(config):
     config.pluginmanager.register(budget)
+    config.pluginmanager.register(cached)
     config.pluginmanager.register(budget.Budget())
 
 
 def pytest_collection_finish():
     gc.freeze()
     gc.enable()
-
-
-def pytest_sessionfinish():
-    gc.unfreeze()  # extensions complain of what is alive at the very end
+    atexit.register(gc.unfreeze)  # or extensions complain of what is alive at the very end
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,7 +53,7 @@ def _coarse_reports():
     from matplotlib.figure import Figure
 
     from energy_gan import metrics
-    from energy_gan.metrics import two_samples
+    from energy_gan.metrics import classifier, two_samples
     from energy_gan.reports import density, points
 
     few_kernels = partial(metrics.points.KernelEstimate, max_points=1_000, n_scored=500)
@@ -61,6 +65,7 @@ def _coarse_reports():
         patch.setattr(points, "SHOWN", 1_000)
         patch.setattr(density, "N_ASSESSED", 2_000)
         patch.setattr(two_samples, "MOST", 24)  # of which a classifier says nothing
+        patch.setattr(classifier, "STEPS", 50)
         patch.setattr(Figure, "set_layout_engine", lambda *_, **__: None)
         yield
 
@@ -100,8 +105,7 @@ def finished_run(tmp_path_factory):
     from energy_gan.run.run import Run
 
     folder = tmp_path_factory.mktemp("runs") / "kim_bengio/eight_gaussians/first"
-    few = ["data.n_points=500", "data.n_held_out=500", "data.density.std=0.2"]
-    run = Run(compose(["data=eight_gaussians", "method=kim_bengio", f"run_dir='{folder}'", *few, *QUICK]))
+    run = Run(compose([*FIRST, f"run_dir='{folder}'"]))
     run.create()
     run.fit()
     return folder

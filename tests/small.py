@@ -16,6 +16,15 @@ from energy_gan.methods.energy_gan import EnergyGAN
 from energy_gan.optim.learns import Learns
 
 ADAGRAD = partial(torch.optim.Adagrad, lr=0.01)
+GRIDS = [f"method.grids.{name}.negatives.n_steps=3" for name in ("coarse", "middle", "fine")]
+FEWER = {  # of what recipes do most in a step or before the first
+    "lebm_short_run": ["method.generator.prior.chains.n_steps=5", "method.inference.chains.n_steps=3"],
+    "multigrid": GRIDS,
+    "multigrid_dilated": GRIDS,
+    "noise_levels": ["method.energy.mixture.n_iterations=3", "method.generator.n_iterations=3"],
+    "sri": ["method.inference.chains.n_steps=2"],
+    "stacked": ["method.energy.components=[1, 4, 16]"],
+}
 
 
 class Blobs(DataModule):

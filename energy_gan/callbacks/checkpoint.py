@@ -66,7 +66,9 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class SaveCheckpoints(Checkpoint):
-    """Save `step_<number>.ckpt` every so many steps, at the end, and where a signal asks for an end.
+    """Save `step_<number>.ckpt` every so many steps, at the last, and where a signal asks for an end.
+
+    The last step is saved before its report, which takes minutes, and once more with it.
 
     Weights that are no longer finite are not saved, nor are any while a `Watch` has its doubts (but at the
     end): the last checkpoint is one to go on from.
@@ -125,17 +127,21 @@ class SaveCheckpoints(Checkpoint):
         self.asked = signum
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Method, outputs, batch, batch_idx) -> None:
-        self.due |= pl_module.step % self.every_n_steps == 0 and pl_module.step != trainer.max_steps
+        last = pl_module.step == trainer.max_steps or trainer.should_stop  # by its time
+        self.due |= last or pl_module.step % self.every_n_steps == 0
         if self.due and not _doubtful(trainer):
             self.save(trainer, pl_module)
             self.due = False
         together = trainer.world_size == 1 or pl_module.step % TOGETHER == 0
         if together and trainer.strategy.reduce_boolean_decision(self.asked > 0, all=False):
             raise Asked(128 + (self.asked or signal.SIGTERM))  # where another process was asked
+        if last and not self.due:
+            _on_end(None)  # what is measured from here on can be measured anew
 
     def on_train_end(self, trainer: Trainer, pl_module: Method) -> None:
+        self.saved = None
         self.save(trainer, pl_module)
-        _on_end(None)  # what is measured from here on can be measured anew
+        _on_end(None)
 
     def on_exception(self, trainer: Trainer, pl_module: Method, exception: BaseException) -> None:
         if isinstance(exception, Asked):

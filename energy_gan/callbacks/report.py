@@ -129,9 +129,9 @@ class Report(Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(self.gradient_norms(pl_module), step=step - 1)
             self.rows.append({"step": step - 1, **pl_module.reported})
+        self.seconds = time.monotonic() - self._started
         if step == trainer.max_steps:
             return  # the end has its own
-        self.seconds = time.monotonic() - self._started
         if step % self.every_n_steps == 0:
             self.note(trainer, pl_module, self.measure(Model(pl_module), full=False))
         if step % self.draw_every_n_steps == 0:
@@ -203,15 +203,16 @@ class Report(Callback):
         }
         write_text(self.folder / "metrics.json", json.dumps(report, indent=1))
 
-    def conclude(self, model: Model, checkpoint: Mapping[str, Any]) -> None:
+    def conclude(self, model: Model, checkpoint: Mapping[str, Any], full: bool = True) -> None:
         """Measure and draw a trained model anew, as at the end of its training."""
         self.load_state_dict(checkpoint["callbacks"][self.state_key])
         step = checkpoint["global_step"]
         self.rows = [row for row in self.rows if row["step"] < step or not measured(row)]
-        self.rows.append({"step": step, **self.measure(model)})
-        self.draw(model)
-        self.write_texts(model)
-        self.write(model)
+        self.rows.append({"step": step, **self.measure(model, full)})
+        if full:
+            self.draw(model)
+            self.write_texts(model)
+        self.write(model, full)
 
     def show(self, trainer: Trainer, method: Method) -> None:
         """Draw, save, and send to the trackers."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from energy_gan.cli import Parser, door
 from energy_gan.run.compose import compose, options
 from energy_gan.run.quick_start import quick_start
-from energy_gan.run.take_up import choose_run_dir, first_process, taken_up
+from energy_gan.run.take_up import choose_run_dir, finished, first_process, taken_up
 from energy_gan.run.words import split_resume, split_trust
 
 DESCRIPTION = """\
@@ -59,7 +59,7 @@ def main() -> None:
         if kept:
             found = newest(Path(kept["run_dir"]))
             step, last = found[1]["global_step"], kept["trainer"]["max_steps"]
-            if step >= last:
+            if finished(kept, step):
                 if first_process():
                     print(f"{kept['run_dir']} is finished: step {step} of {last}")
                 return

@@ -6,15 +6,16 @@ With one normaliser for all it would be q^{1 − a} e^{−a E}, and images of fe
 nearly the same, would take almost all of the mass: Zₖ of some components is e³⁰ times that of others. With
 their own, components keep the shares that they have of the data, as maximum likelihood wants it.
 
-log Zₖ is found by annealing from each component, after E has learned. What a short annealing misses is much
-the same in all of them, and is left to log Z of the whole.
+log Zₖ is found by annealing from each component, after E has learned; what that misses is left to log Z of
+the whole.
 """
 
 import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from energy_gan.energies.noised_mixture import NoisedMixture, OneLevel
 from energy_gan.samplers.annealed_importance import anneal
@@ -31,7 +32,7 @@ class BalancedMixture(nn.Module):
         temperatures: of their annealing.
     """
 
-    def __init__(self, mixture: NoisedMixture, strength: float, chains: int = 8, temperatures: int = 130):
+    def __init__(self, mixture: NoisedMixture, strength: float, chains: int = 8, temperatures: int = 400):
         super().__init__()
         if not 0 < strength < 1:
             raise ValueError(f"strength must be above 0 and below 1, got {strength}")
@@ -49,16 +50,40 @@ class BalancedMixture(nn.Module):
         return tilt - (joint - self.log_normalizers).logsumexp(1)
 
     def balance(self, energy: Callable[[Points], Energies], sigma: float) -> None:
-        """Find log Zₖ, of this energy of points."""
-        self.log_normalizers.zero_()
+        """Find log Zₖ; `energy` is E.
+
+        Each of the chains stays with its component, along whose axes it moves far (`NoisedMixture.moved`).
+        """
+        base = _Each(self.mixture, sigma, self.chains)
         begin = self.log_normalizers.repeat_interleave(self.chains)  # only how many there are
-        found = anneal(energy, begin, self.temperatures, base=_Each(self.mixture, sigma))
-        self.log_normalizers.copy_(found.log_weights.view(-1, self.chains).mean(1))
+
+        def tilted(y: Points) -> Energies:
+            joint = self.mixture.joint(y, y.new_full((len(y),), math.log(sigma)))
+            return base.of_own(joint) + self.strength * (energy(y) + joint.logsumexp(1))
+
+        found = anneal(tilted, begin, self.temperatures, base=base, power=1.0)
+        log_mean = found.log_weights.view(-1, self.chains).logsumexp(1) - math.log(self.chains)
+        self.log_normalizers.copy_(log_mean)
         self.balanced.fill_(True)
 
 
 class _Each(OneLevel):
-    """−log q, whose samples are as many from each component, one after the other."""
+    """−log qₖ of as many points of each component, one component after the other."""
+
+    def __init__(self, mixture: NoisedMixture, sigma: float, n: int):
+        super().__init__(mixture, sigma)
+        self.n = n
+        self.component = torch.arange(len(mixture.means)).repeat_interleave(n).to(mixture.means.device)
+
+    def of_own(self, joint: Float[Tensor, "B K"]) -> Energies:
+        own = (self.mixture.log_weights - joint).gather(1, self.component[:, None])
+        return own[:, 0]
+
+    def forward(self, x: Points) -> Energies:
+        return self.of_own(self.mixture.joint(x, x.new_full((len(x),), math.log(self.sigma))))
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
-        return self.mixture.of_each(n // len(self.mixture.means), self.sigma, rng)
+        return self.mixture.of_each(self.n, self.sigma, rng)
+
+    def _move(self, y: Points, size: float, rng: torch.Generator | None) -> Points:
+        return self.mixture.moved(y, self.component, self.sigma, size, rng)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from energy_gan.samplers.base import Proposal
 from energy_gan.samplers.transport import Transport
 from energy_gan.shapes import Energies, Points
 
@@ -74,6 +75,11 @@ class Base(Energy):
     @property
     def transport(self) -> Transport | None:
         """The map from N(0, I) that makes its samples, where it is made of one."""
+        return None
+
+    @property
+    def proposal(self) -> Proposal | None:
+        """A reversible move that keeps p₀, where it has one of its own."""
         return None
 
     @abstractmethod

@@ -45,6 +45,7 @@ class NoiseLevels(Energy):
         noise: σ₀, positive: pixels that never vary have no density without noise.
         low, high: the ends of the ladder that is trained, low at most σ₀ and high above it.
         density: what `forward` answers with; None is E(·, σ₀) itself.
+        power: of σ, in how much a level counts.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class NoiseLevels(Energy):
         low: float,
         high: float,
         density: BalancedMixture | None = None,
+        power: float = 0.4,
     ):
         super().__init__()
         if not 0 < noise < math.inf:
@@ -64,7 +66,7 @@ class NoiseLevels(Energy):
                 f"the ladder must rise, 0 < low <= noise < high, got low {low}, noise {noise}, high {high}"
             )
         self.mixture, self.network, self.density = mixture, network, density
-        self.noise, self.low, self.high = noise, low, high
+        self.noise, self.low, self.high, self.power = noise, low, high, power
 
     @property
     def integrable(self) -> bool:
@@ -83,7 +85,7 @@ class NoiseLevels(Energy):
     def balance(self) -> None:
         """Find what the density has to know of E after E has learned; once."""
         if self.density is not None and not self.density.balanced:
-            self.density.balance(self, self.noise)
+            self.density.balance(self.least, self.noise)
 
     @property
     def levels(self) -> "NoiseLevels":
@@ -99,8 +101,8 @@ class NoiseLevels(Energy):
         return found / (log_sigma.exp() * level_scale(log_sigma))
 
     def weights(self, log_sigma: Energies) -> Energies:
-        """(σ / σ₀)^0.4: how much a level counts where scores are matched."""
-        return (log_sigma.exp() / self.noise) ** 0.4
+        """(σ / σ₀)^power: how much a level counts where scores are matched."""
+        return (log_sigma.exp() / self.noise) ** self.power
 
     def least(self, y: Points) -> Energies:
         """E(y, σ₀)."""
@@ -123,7 +125,7 @@ def derivatives(
 def dual_score_matching(
     energy: NoiseLevels, x: Points, log_sigma: Energies, noise: Points, slope_weight: float = 3.0
 ) -> dict[str, Scalar]:
-    """E[(σ/σ₀)^0.4 {‖σ ∂E/∂y − ε‖² / D + weight/D² (∂E/∂log σ − (D − ‖ε‖²))²}].
+    """E[(σ/σ₀)^power {‖σ ∂E/∂y − ε‖² / D + weight/D² (∂E/∂log σ − (D − ‖ε‖²))²}].
 
     The mixture has no weights: second derivatives are taken of the network alone.
 

@@ -13,14 +13,14 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from energy_gan.energies.base import Base
 from energy_gan.errors import InputError
 from energy_gan.nn import Fitted, full_precision
 from energy_gan.numerics.ppca import PPCAMixture
-from energy_gan.samplers.base import normal_like
+from energy_gan.samplers.base import Proposal, normal_like
 from energy_gan.shapes import Energies, Points
 
 
@@ -106,6 +106,24 @@ class NoisedMixture(Fitted):
         across = across * (self.variances + sigma**2).sqrt()[:, None, None]
         return (self.means[:, None] + along @ self.axes + across).view(-1, *self.shape)
 
+    @torch.no_grad()
+    def moved(
+        self, y: Points, component: Int[Tensor, "B"], sigma: float, size: float, rng: torch.Generator | None
+    ) -> Points:
+        """Each point along the normal law of a component, y′ = μ + √(1 − s²) (y − μ) + s ξ, ξ ~ N(0, Σ).
+
+        Reference: MCMC methods for functions (Cotter et al., 2013), https://doi.org/10.1214/13-STS421.
+        """
+        like = normal_like(self.means[component], rng)
+        within = normal_like(self.spreads[component], rng)
+        across = like * (self.variances + sigma**2).sqrt()[component, None]
+        along = within * self.spreads.sqrt()[component]
+        for k in component.unique():
+            across[component == k] += along[component == k] @ self.axes[k]
+        means = self.means[component]
+        found = means + math.sqrt(1 - size**2) * (y.flatten(1) - means) + size * across
+        return found.view_as(y)
+
     @property
     def mean(self) -> Points:
         """Of p₀ at any level, one point."""
@@ -128,6 +146,22 @@ class OneLevel(Base):
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
         return self.mixture.sample(n, self.sigma, rng)
+
+    @property
+    def proposal(self) -> Proposal:
+        """Along the normal law of one of the components that a point may be of."""
+        return self._move
+
+    def _move(self, y: Points, size: float, rng: torch.Generator | None) -> Points:
+        shares = self.mixture.joint(y, y.new_full((len(y),), math.log(self.sigma))).softmax(1)
+        return self.mixture.moved(y, chosen(shares, rng), self.sigma, size, rng)
+
+
+def chosen(shares: Float[Tensor, "B K"], rng: torch.Generator | None) -> Int[Tensor, "B"]:
+    """One of K for each row, by its shares."""
+    device = rng.device if rng else shares.device
+    uniform = torch.rand(len(shares), 1, generator=rng, device=device, dtype=shares.dtype).to(shares.device)
+    return (shares.cumsum(1) < uniform).sum(1).clamp(max=shares.shape[1] - 1)
 
 
 @full_precision

@@ -27,6 +27,7 @@ from energy_gan.metrics.features import (
 from energy_gan.randomness import mixed_seed, random_generator
 from energy_gan.system.files import write_atomically
 
+STEPS = 1_000  # of training, about
 LARGEST = 32  # pixels a side that the classifier sees; larger images are averaged down
 
 
@@ -101,7 +102,7 @@ def train_classifier(
 
     Args:
         n_classes: highest label + 1 if None.
-        epochs: as many as make about 1,000 steps, at least 4, if None.
+        epochs: as many as make about `STEPS` steps, at least 4, if None.
     """
     if epochs is not None and epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}")
@@ -112,7 +113,7 @@ def train_classifier(
     n_classes = int(labels.max()) + 1 if n_classes is None else n_classes
     batch_size = min(batch_size, len(images))
     per_epoch = len(images) // batch_size
-    epochs = max(4, round(1_000 / per_epoch)) if epochs is None else epochs
+    epochs = max(4, round(STEPS / per_epoch)) if epochs is None else epochs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed_seed(seed))
         network = Classifier(images.shape[1:], n_classes)

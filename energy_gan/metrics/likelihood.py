@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from energy_gan.samplers.annealed_importance import Base, Fall, bracket
+from energy_gan.samplers.annealed_importance import Base, Fall, bracket, settled
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
@@ -51,8 +51,10 @@ def log_likelihood(
     chains = Chains(MALA(), N_MOVES, tune(MALA(), energy, start, rng))
     state = chains.run(energy, start, rng).state
     fall = Fall.between(energies[:N_CHAINS], state.energy)
-    settled = Chains(MALA(), SETTLE, chains.step_size).run(energy, state, rng).state
-    found = bracket(energy, settled.x, held_out[:N_CHAINS], N_TEMPERATURES, TOLERANCE, base, rng)
+    ends = Chains(MALA(), SETTLE, chains.step_size).run(energy, state, rng).state.x
+    if base.proposal is not None:  # which goes further
+        ends = settled(energy, ends, base, SETTLE, rng)
+    found = bracket(energy, ends, held_out[:N_CHAINS], N_TEMPERATURES, TOLERANCE, base, rng)
     mean = float(energies.mean())
     numbers = {
         "log_likelihood_forward": -mean - found.low,

@@ -29,6 +29,7 @@ from energy_gan.run.compose import compose
 from energy_gan.run.contents import check_fits
 from energy_gan.run.distributed import lost
 from energy_gan.run.plain import Config
+from energy_gan.run.take_up import finished
 from energy_gan.system.commands import command
 from energy_gan.system.files import held, write_text
 
@@ -160,6 +161,8 @@ class Run:
     def resume(self, found: tuple[Path, Config] | None = None) -> int:
         """Go on from the last checkpoint; the step it was taken at. The folder keeps the config as it is now.
 
+        Of a run that was cut after its last step only the report of its end is made.
+
         Args:
             found: the checkpoint and its contents, if they have been looked for already.
 
@@ -169,7 +172,7 @@ class Run:
         path, checkpoint = found or newest(self.folder)
         check_fits(self.method, checkpoint, path, self.trainer)
         step, last = checkpoint["global_step"], self.trainer.max_steps
-        if step >= last:
+        if finished(self.config, step):
             raise InputError(
                 f"RUN={self.folder} is at step {step} of {last}, nothing is left to do: to go on, "
                 + command("resume", RUN=str(self.folder), ARGS=f"trainer.max_steps={2 * last}")
@@ -177,8 +180,14 @@ class Run:
         if self.trainer.is_global_zero:
             self._write_config()
             print(f"resumed from step {step}")
-        self._tell_loggers(step)
-        self._train(ckpt_path=path, weights_only=True)
+        if step < last:
+            self._tell_loggers(step)
+            self._train(ckpt_path=path, weights_only=True)
+        elif self.trainer.is_global_zero:
+            report = self.callbacks["report"]
+            self.method.load_state_dict(checkpoint["state_dict"])
+            with self._alone():
+                report.conclude(Model(self.method.eval()), checkpoint, full=not report.short)
         return step
 
     def _tell_loggers(self, step: int) -> None:

@@ -88,6 +88,13 @@ def taken_up(config: Config) -> Config | None:
     return kept | {"logger": loggers, "callbacks": callbacks}
 
 
+def finished(config: Config, step: int) -> bool:
+    """Whether a run at that step has nothing left to do: the report of its end is there, if it makes one."""
+    report = (config["callbacks"] or {}).get("report")
+    there = report is None or (Path(config["run_dir"]) / "metrics.json").is_file()
+    return there and step >= config["trainer"]["max_steps"]
+
+
 def going_on(run: Path, trust: Sequence[str] = ()) -> list[str] | None:
     """The command that goes on with a run that was cut: training, or after its last step measuring alone.
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from energy_gan.numerics.weights import ess
-from energy_gan.samplers.base import Energy, State, accept, init, normal_like, per_chain
+from energy_gan.samplers.base import Energy, Proposal, State, accept, init, normal_like, per_chain
 from energy_gan.samplers.chains import Chains, acceptance_rate, adapt
 from energy_gan.samplers.mala import MALA
 from energy_gan.shapes import Energies, Points
@@ -51,9 +51,15 @@ class Base(Protocol):
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
         """n exact samples."""
 
+    @property
+    def proposal(self) -> Proposal | None:
+        """A reversible move that keeps p_0, where it has one of its own."""
+
 
 class NormalBase:
     """N(0, std² I) over points of a shape."""
+
+    proposal = None
 
     def __init__(self, like: Points, std: float = 1.5):
         self.like, self.std = like, std
@@ -75,7 +81,10 @@ def anneal(
     power: float = 1.5,
     rng: torch.Generator | None = None,
 ) -> Annealed:
-    """One move of MALA at each temperature. The step size follows the acceptance of the chains before it.
+    """One move at each temperature, of a size that follows the acceptance of the chains before it.
+
+    The move is the base's own where it has one, accepted with min(1, e^{−β Δ(E − E_0)}): it goes far where
+    the base is wide, needs no gradient, and only what E differs in refuses it. Else it is MALA.
 
     Args:
         start: forward only its shape and number count; in reverse, samples of the energy to start from.
@@ -85,26 +94,77 @@ def anneal(
     base = base or NormalBase(start)
     betas = [(t / n_temperatures) ** power for t in range(n_temperatures + 1)]
     order = betas[::-1] if reverse else betas
-    kept = _Both.at(base, energy, start if reverse else base.sample(len(start), rng))
-    log_weights, step_size, acceptance = torch.zeros_like(kept.energy.energy), 0.05, 0.0
+    path = _Path(base, energy, rng)
+    kept = path.at(start if reverse else base.sample(len(start), rng))
+    log_weights, acceptance = torch.zeros_like(kept.energy.energy), 0.0
     for before, after in tqdm(
         pairwise(order), "annealing", n_temperatures, leave=False, delay=5, disable=None
     ):
-        log_weights += (before - after) * (kept.energy.energy - kept.base.energy)
-        here, found = kept.mixed(after), []
-
-        def there(x: Points, beta: float = after, found: list[_Both] = found) -> Energies:
-            found.append(_Both.at(base, energy, x))
-            mixed = found[-1].mixed(beta)
-            return mixed.energy + ((x - mixed.x) * mixed.gradient).flatten(1).sum(1)  # 0, with its gradient
-
-        proposal, log_ratio = MALA.propose(there, here, normal_like(here.x, rng), step_size)
-        state, info = accept(here, proposal, log_ratio, rng)
-        kept = kept.replaced(found[-1], info.accepted)
-        step_size = adapt(step_size, acceptance_rate(state, info), 0.7, 0.3)
-        acceptance += float(info.acceptance.mean()) / n_temperatures
+        log_weights += (before - after) * kept.tilt
+        kept, rate = path.move(kept, after)
+        acceptance += rate / n_temperatures
     log_mean = float(log_weights.logsumexp(0)) - math.log(len(log_weights))
     return Annealed(-log_mean if reverse else log_mean, log_weights, kept.energy.x, acceptance)
+
+
+def settled(
+    energy: Energy, x: Points, base: Base, n_steps: int, rng: torch.Generator | None = None
+) -> Points:
+    """Where chains of the energy are after moves as `anneal` makes them."""
+    path = _Path(base, energy, rng)
+    kept = path.at(x)
+    for _ in range(n_steps):
+        kept, _ = path.move(kept, 1.0)
+    return kept.energy.x
+
+
+class _Path:
+    """From a base to an energy, and the moves on the way."""
+
+    def __init__(self, base: Base, energy: Energy, rng: torch.Generator | None):
+        self.base, self.energy, self.rng = base, energy, rng
+        self.by_base = base.proposal is not None
+        self.step_size, self.target = (0.3, 0.4) if self.by_base else (0.05, 0.7)
+
+    def at(self, x: Points) -> "_Both":
+        return _Both(*((_valued if self.by_base else init)(end, x) for end in (self.base, self.energy)))
+
+    def move(self, kept: "_Both", beta: float) -> tuple["_Both", float]:
+        """One at β; the chains' acceptance."""
+        here = kept.mixed(beta)
+        new, log_ratio = (self._proposed if self.by_base else self._langevin)(kept, here, beta)
+        state, info = accept(here, new.mixed(beta), log_ratio, self.rng)
+        self.step_size = adapt(self.step_size, acceptance_rate(state, info), self.target, 0.3)
+        if self.by_base:
+            self.step_size = min(self.step_size, 1.0)
+        return kept.replaced(new, info.accepted), float(info.acceptance.mean())
+
+    def _proposed(self, kept: "_Both", here: State, beta: float) -> tuple["_Both", Energies]:
+        new = self.at(self.base.proposal(here.x, self.step_size, self.rng))
+        return new, beta * (kept.tilt - new.tilt)
+
+    def _langevin(self, kept: "_Both", here: State, beta: float) -> tuple["_Both", Energies]:
+        there = _Mixture(self, beta)
+        _, log_ratio = MALA.propose(there, here, normal_like(here.x, self.rng), self.step_size)
+        return there.found, log_ratio
+
+
+class _Mixture:
+    """(1 − β) E₀ + β E, which remembers both ends at the points that it was asked about last."""
+
+    def __init__(self, path: _Path, beta: float):
+        self.path, self.beta = path, beta
+
+    def __call__(self, x: Points) -> Energies:
+        self.found = self.path.at(x)
+        mixed = self.found.mixed(self.beta)
+        return mixed.energy + ((x - mixed.x) * mixed.gradient).flatten(1).sum(1)  # 0, with its gradient
+
+
+@torch.no_grad()
+def _valued(energy: Energy, x: Points) -> State:
+    """Without the gradient, which takes twice the time of the value."""
+    return State(x, energy(x), torch.zeros_like(x))
 
 
 class _Both(NamedTuple):
@@ -113,9 +173,10 @@ class _Both(NamedTuple):
     base: State
     energy: State
 
-    @classmethod
-    def at(cls, base: Base, energy: Energy, x: Points) -> "_Both":
-        return cls(init(base, x), init(energy, x))
+    @property
+    def tilt(self) -> Energies:
+        """E − E_0."""
+        return self.energy.energy - self.base.energy
 
     def mixed(self, beta: float) -> State:
         """Under (1 − β) E₀ + β E."""

@@ -21,6 +21,7 @@ from torch import Tensor
 from energy_gan.shapes import Energies, Points
 
 Energy = Callable[[Points], Energies]
+Proposal = Callable[[Points, float, torch.Generator | None], Points]  # from x, of a size from 0 to 1
 StepSize = float | Float[Tensor, ""] | Float[Tensor, "B"]  # one for all chains, or one for each
 
 

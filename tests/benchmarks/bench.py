@@ -31,6 +31,7 @@ PARTS = {
     "memory": "memory",
     "growth": "growth",
     "muon": "muon",
+    "gpu": "gpu",
 }
 FILE = Path("runs/performance.json")
 

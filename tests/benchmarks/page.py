@@ -40,8 +40,8 @@ the second, and without them it takes 20 times as long. "Without bfloat16" is on
 
 On a GPU there are `trainer=gpu trainer.precision=bf16-mixed`, `channels_last=true`,
 `float32_matmul_precision=high` (TF32) and `compile=true` (`torch.compile`; players that take turns make it
-compile nothing anew). Their steps are tested against the plain ones on a CPU, where they gain nothing; on a
-GPU they have not been measured yet.
+compile nothing anew). Their steps are tested against the plain ones on a CPU, where they gain nothing; what
+they gain on a GPU stands in [gpu](gpu.md), from `make bench ONLY=gpu`.
 """
 
 

@@ -32,7 +32,7 @@ class NoiseImages(ImageData):
 
     in_memory = True
 
-    def __init__(self, shape: Sequence[int], batch_size: int, n: int = 1024):
+    def __init__(self, shape: Sequence[int], batch_size: int, n: int):
         super().__init__(shape, ".", None, batch_size, 0, 0, "stop")
         self.n = n
 
@@ -47,9 +47,14 @@ def config_of(name: str, *overrides: str) -> Config:
 
 def data_of(config: Config) -> DataModule:
     if config["kind"] != "points":
-        data = NoiseImages(config["data"]["shape"], config["data"]["batch_size"])
-    else:
-        data = build(config["data"], "data")
+        return noise_images(config["data"]["shape"], config["data"]["batch_size"])
+    data = build(config["data"], "data")
+    data.setup()
+    return data
+
+
+def noise_images(shape: Sequence[int], batch_size: int) -> DataModule:
+    data = NoiseImages(shape, batch_size, max(1024, batch_size))
     data.setup()
     return data
 
@@ -74,5 +79,6 @@ def by_hand(config: Config) -> Straightforward:
 
 def batches(data: DataModule) -> Iterator[Tensor]:
     """Batches as the networks see them, from the project's own loader."""
-    for batch in data.train_dataloader():
-        yield data.on_after_batch_transfer(Batch(batch.x.to(DEVICE)), 0).x
+    for given in data.train_dataloader():
+        batch = Batch(given.x.to(DEVICE))
+        yield (data.on_after_batch_transfer(batch, 0) if data.kind == "images" else batch).x

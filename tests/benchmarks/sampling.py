@@ -4,7 +4,7 @@ Both sides draw their latents and return one array; `Model` also translates into
 """
 
 import torch
-from pairs import PAIRS, config_of, method_of
+from pairs import DEVICE, PAIRS, config_of, method_of
 from timing import Row, interleave, median, ratio, spread
 
 from energy_gan.model import Model
@@ -27,12 +27,12 @@ def _of_pair(name: str, rounds: int) -> list[Row]:
 
     @torch.inference_mode()
     def draw() -> None:
-        latent = method.generator.prior.sample(n, device=method.device)
+        latent = method.generator.prior.sample(n, device=DEVICE)
         torch.cat([method.generator(part) for part in latent.split(chunk)]).cpu()
 
     @torch.inference_mode()
     def score() -> None:
-        torch.cat([method.energy(part.to(method.device)) for part in x.split(chunk)]).cpu()
+        torch.cat([method.energy(part.to(DEVICE)) for part in x.split(chunk)]).cpu()
 
     variants = {"bare draw": draw, "sample": lambda: model.sample(n)}
     variants |= {"bare score": score, "energy": lambda: model.energy(x)}

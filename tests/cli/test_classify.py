@@ -25,6 +25,7 @@ def home(tmp_path_factory):
     frame.to_csv(home / "cells.csv", index=False)
     given = ["data=points", f"data.path='{home / 'cells.csv'}'", "data.label_column=kind", "data.labels=5"]
     given += ["method=symbol_vector", f"run_dir='{home / 'run'}'", *QUICK, *ALONE, "trainer.max_steps=100"]
+    given += ["trainer.log_every_n_steps=50"]  # each look for divergence samples the prior
     given += ["method.prior_learns.optimizer.lr=0.01"]  # or so few steps would leave f where it began
     run = Run(compose(given))
     run.create()

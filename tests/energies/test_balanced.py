@@ -8,7 +8,7 @@ import torch
 from energy_gan.energies.balanced import BalancedMixture
 from energy_gan.energies.noise_levels import NoiseLevels
 from energy_gan.energies.noised_mixture import NoisedMixture
-from energy_gan.samplers.annealed_importance import anneal
+from energy_gan.samplers.annealed_importance import anneal, settled
 
 NOISE, STRENGTH, DIM = 0.2, 0.4, 3
 OWN, OTHERS = (1.0, 1.0), (0.3, 0.04)  # variances of the two components, of q and of the ladder's law
@@ -58,6 +58,18 @@ def test_annealing_brackets_the_density_and_its_components_keep_their_shares():
     assert reverse.log_normalizer == pytest.approx(0, abs=0.1)
     share = float(forward.log_weights.softmax(0)[forward.x[:, 0] > 0].sum())
     assert share == pytest.approx(0.5, abs=0.08)
+
+
+def test_chains_settle_to_the_tilted_law():
+    """From both centres; each component's variance is then that of N(0, s)^(1 − a) N(0, v)^a."""
+    law = energy()
+    law.density.log_normalizers.copy_(known())
+    begin = torch.tensor([-9.0, 9.0]).double().repeat(2_000)[:, None].expand(-1, DIM)
+    x = settled(law, begin, law.base, 30, torch.Generator().manual_seed(0))
+    s, v = (torch.tensor(part).double() + NOISE**2 for part in (OWN, OTHERS))
+    exact = 1 / ((1 - STRENGTH) / s + STRENGTH / v)
+    found = torch.stack([(x[i::2] - begin[i::2]).var() for i in range(2)])
+    torch.testing.assert_close(found, exact, rtol=0.06, atol=0)
 
 
 def test_a_weak_density_is_the_mixture_and_its_gradient_is_that_of_finite_differences():

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from small import equal, parameters, quiet_trainer, weights
+from small import FEWER, equal, parameters, quiet_trainer, weights
 
 from energy_gan.callbacks.checkpoint import SaveCheckpoints
 from energy_gan.errors import InputError
@@ -32,7 +32,8 @@ CONSTANTS |= {f"grids.{name}.energy.energy.experts.bias" for name in ("coarse", 
 
 def config_of(method):
     data = "digits" if method in ON_IMAGES else "eight_gaussians"
-    return compose([f"data={data}", f"method={method}", f"trainer.max_steps={STEPS}", "data.batch_size=64"])
+    given = [f"data={data}", f"method={method}", f"trainer.max_steps={STEPS}", "data.batch_size=64"]
+    return compose([*given, *FEWER.get(method, [])])
 
 
 def method_of(config) -> Method:

@@ -1,5 +1,6 @@
 """However a run ends, its status is the shell's, one line says what is kept, and that is whole."""
 
+import json
 import os
 import signal
 import sys
@@ -8,10 +9,12 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
+from conftest import FIRST
 from faults.common import FEW, QUICK, imported, in_child, open_door, same, training
 from lightning import Callback, Trainer
 
 from energy_gan.callbacks.checkpoint import SaveCheckpoints
+from energy_gan.callbacks.report import Report
 from energy_gan.cli import door
 from energy_gan.methods.base import Method
 from energy_gan.run.run import Run
@@ -100,6 +103,42 @@ def test_while_the_end_is_measured_signals_do_what_they_always_do():
         os.kill(os.getpid(), signal.SIGHUP)
 
     assert in_child(work).status == -signal.SIGHUP
+
+
+def ended_in_its_report(number, given):
+    """A training that gets this signal as the report of its end begins."""
+
+    def work():
+        real = Report.measure
+
+        def measure(report, model, full=True):
+            return os.kill(os.getpid(), number) if full else real(report, model, full)
+
+        Report.measure = measure
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        open_door("train", *given)
+
+    return in_child(work)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_end_in_the_last_report_costs_that_report_alone(number, finished_run, open_door):
+    given = [*FIRST, "logger.wandb=null", "logger.tensorboard=null", "run_dir=run"]
+    ended = ended_in_its_report(number, given)
+    assert ended.status == (-number if number == signal.SIGKILL else 128 + number), ended.output
+    told = "interrupted at step 20: step 20 is kept: go on with `make resume RUN=run`"
+    assert (told in ended.output) == (number == signal.SIGINT)
+    kept, whole = (training(run / "checkpoints/step_000000020.ckpt") for run in (Path("run"), finished_run))
+    assert all(same(kept[name], whole[name]) for name in ("state_dict", "optimizer_states", "global_step"))
+    assert not Path("run/metrics.json").exists()
+    again = ["resume", "run"] if number == signal.SIGKILL else ["train", *given, "resume=auto"]
+    status, output, errors = open_door(*again)
+    assert (status, errors) == (0, "")
+    assert "resumed from step 20\n" in output
+    found, whole = (json.loads((run / "metrics.json").read_text()) for run in (Path("run"), finished_run))
+    assert found["metrics"] == pytest.approx(whole["metrics"], nan_ok=True)
+    assert [row["step"] for row in found["history"]] == [10, 20]
+    assert open_door(*again)[0] == (2 if number == signal.SIGKILL else 0), "nothing is left to do"
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])

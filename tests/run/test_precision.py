@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from faults.common import FEW, QUICK
+from small import FEWER
 
 from energy_gan.generators.base import Draw
 from energy_gan.generators.mixture import log_mixture
@@ -26,10 +27,7 @@ RECIPES = [  # one of each method; with the other kind of networks it takes its 
     for file in HAVE
     if file.parent.name != "default" and not (file.stem == "points" and file.parent.name in CLASSES)
 ]
-NEEDED = {
-    "experiment=hypernetwork/images": ["data.batch_size=32"],  # a point for each network
-    "experiment=sri/images": ["method.inference.chains.n_steps=2"],  # each with 9 Hessians of 416 numbers
-}
+NEEDED = FEWER | {"hypernetwork": ["data.batch_size=32"]}  # a point for each network
 SMALL = {"points": ["data=two_spiral", *FEW], "images": ["data=digits", "data.batch_size=16"]}
 
 
@@ -37,9 +35,11 @@ SMALL = {"points": ["data=two_spiral", *FEW], "images": ["data=digits", "data.ba
 def test_every_recipe_takes_steps_under_bf16_mixed(recipe):
     few = SMALL["points" if recipe.endswith("points") else "images"]
     given = [recipe, *few, *QUICK, "trainer.precision=bf16-mixed", "callbacks.checkpoint=null", "run_dir=run"]
-    given += NEEDED.get(recipe, [])
-    one_after_the_other = "schedules.between" in str(compose(given)["method"])  # then the last begin late
-    run = Run(compose([*given, f"trainer.max_steps={5 if one_after_the_other else 2}"]))
+    given += NEEDED.get(recipe.removeprefix("experiment=").split("/")[0], [])
+    config = compose([*given, "trainer.max_steps=2"])
+    if "schedules.between" in str(config["method"]):  # one after the other: the last begin late
+        config = compose([*given, "trainer.max_steps=5"])
+    run = Run(config)
     run.create()
     before = {name: weight.detach().clone() for name, weight in run.method.named_parameters()}
     run.fit()

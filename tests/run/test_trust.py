@@ -60,6 +60,10 @@ def run(trained, monkeypatch):
     return Path("run")
 
 
+def written(tree):
+    return yaml.dump(tree, Dumper=yaml.CSafeDumper)
+
+
 def put(tree, key, value):
     """The tree with a value at a dotted key."""
     *way, last = key.split(".")
@@ -168,7 +172,7 @@ def test_a_stranger_s_config_builds_nothing_else(case, run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     for place in PLACES:
         changed = put(copy.deepcopy(config), place, NODES[case])
-        Path("run/config.yaml").write_text(yaml.safe_dump(changed))
+        Path("run/config.yaml").write_text(written(changed))
         if case == "our tracker as a part" and place == "logger.tensorboard":
             assert "is not in the run's own folder" in refused(lambda: Run(read_config(run)))
         elif (case, place) != ("our saver as a part", "callbacks.x"):
@@ -183,7 +187,7 @@ def test_a_stranger_s_config_builds_nothing_else(case, run):
 @pytest.mark.parametrize("node", [{}, {"energy": MODULES}, {"a": {"b": {}}}], ids=["{}", "part", "tree"])
 def test_a_part_that_is_no_call_is_refused(part, node, run):
     config = yaml.safe_load((run / "config.yaml").read_text())
-    Path("run/config.yaml").write_text(yaml.safe_dump({**config, part: node}))
+    Path("run/config.yaml").write_text(written({**config, part: node}))
     assert f"{part} has no _target_" in refused(lambda: Run(read_config(run)))
     checkpoint = torch.load(run / LAST, weights_only=True)
     checkpoint["hyper_parameters"]["method"] = node
@@ -208,9 +212,9 @@ def test_a_run_is_written_into_its_own_folder(case, run):
     shutil.rmtree(run)
     run.mkdir()
     config = compose(given)
-    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    Path("run/config.yaml").write_text(written(config))
     assert read_config(run)["run_dir"] == "run"
-    Path("run/config.yaml").write_text(yaml.safe_dump(put(config, *PATHS[case])))
+    Path("run/config.yaml").write_text(written(put(config, *PATHS[case])))
     refused(lambda: Run(read_config(run)))
     key, value = PATHS[case]
     if key in ("data.cache", "callbacks.report.features"):  # what the user himself says is done
@@ -281,11 +285,11 @@ def test_a_stranger_s_yaml_is_plain(case, run):
 def test_a_config_is_whole(key, run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     for value in (None, 5, [], "x"):
-        Path("run/config.yaml").write_text(yaml.safe_dump(config | {key: value}))
+        Path("run/config.yaml").write_text(written(config | {key: value}))
         if (key, value) not in (("run_dir", "x"), ("seed", 5)):
             refused(lambda: Run(read_config(run)))
     del config[key]
-    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    Path("run/config.yaml").write_text(written(config))
     said = refused(lambda: Run(read_config(run)))
     assert ("is of an older layout" in said) == (key == "kind")
 
@@ -308,18 +312,18 @@ WORDS = {
 @pytest.mark.parametrize("case", WORDS)
 def test_a_stranger_s_sweep_says_nothing_of_that(case):
     command = [*START, WORDS[case], "${args_no_hyphens}"]
-    Path("mine.yaml").write_text(yaml.safe_dump(SWEEP | {"command": command}))
+    Path("mine.yaml").write_text(written(SWEEP | {"command": command}))
     refused(read, "mine.yaml")
     key, _, value = WORDS[case].strip("'").partition("=")
     plain = SWEEP | {"command": [*START, "${args_no_hyphens}"]}
-    Path("mine.yaml").write_text(yaml.safe_dump(plain | {"parameters": {key: {"values": [value]}}}))
+    Path("mine.yaml").write_text(written(plain | {"parameters": {key: {"values": [value]}}}))
     refused(read, "mine.yaml")
 
 
 @pytest.mark.parametrize("values", [{"trust": "[sympy]"}, {"seed": "${oc.env:SECRET}"}, 5])
 def test_a_stranger_s_trial_is_not_started(values):
     plain = SWEEP | {"command": [*START, "${args_no_hyphens}"]}
-    Path("mine.yaml").write_text(yaml.safe_dump(plain))
+    Path("mine.yaml").write_text(written(plain))
     Path("trials").mkdir()
     Path("trials/trial_001.json").write_text(json.dumps({"number": 1, "values": values}))
     search = Search(read("mine.yaml"), Path("trials"))
