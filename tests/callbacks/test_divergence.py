@@ -46,7 +46,12 @@ def a_method(**attributes):
 
 def a_trainer(*callbacks):
     return MagicMock(
-        spec=Trainer, callbacks=[*callbacks], log_every_n_steps=50, max_steps=10**6, world_size=1
+        spec=Trainer,
+        callbacks=[*callbacks],
+        log_every_n_steps=50,
+        max_steps=10**6,
+        should_stop=False,
+        world_size=1,
     )
 
 
