@@ -111,7 +111,7 @@ draw: .venv/.made ## A table of points of a known law: DATA=thin_ridges N=1000 O
 	@$(PY) -m energy_gan.cli.draw data=$(DATA) $(if $(N),--n $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: study
-study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit, few_labels, symbols, multigrid, hypernetwork) ARGS='--methods … --seeds …'
+study: .venv/.made ## Trials, their numbers, a page of docs/: STUDY=two_dimensions (images, entropies, chains, scaling, kddcup, held_out_digit, few_labels, symbols, multigrid, hypernetwork, family) ARGS='--methods … --seeds …'
 	@$(PY) -m energy_gan.cli.study $(STUDY) $(ARGS)
 
 .PHONY: sweep
