@@ -45,7 +45,7 @@ class BalancedMixture(nn.Module):
 
     def forward(self, energies: Energies, y: Points, sigma: float) -> Energies:
         """Args: energies: E(y)."""
-        joint = self.mixture.joint(y, y.new_full((len(y),), math.log(sigma)))
+        joint = self.mixture.at(sigma).joint(y)
         tilt = self.strength * (energies + joint.logsumexp(1))
         return tilt - (joint - self.log_normalizers).logsumexp(1)
 
@@ -58,7 +58,7 @@ class BalancedMixture(nn.Module):
         begin = self.log_normalizers.repeat_interleave(self.chains)  # only how many there are
 
         def tilted(y: Points) -> Energies:
-            joint = self.mixture.joint(y, y.new_full((len(y),), math.log(sigma)))
+            joint = base.joint(y)
             return base.of_own(joint) + self.strength * (energy(y) + joint.logsumexp(1))
 
         found = anneal(tilted, begin, self.temperatures, base=base, power=1.0)
@@ -72,7 +72,6 @@ class _Each(OneLevel):
 
     def __init__(self, mixture: NoisedMixture, sigma: float, n: int):
         super().__init__(mixture, sigma)
-        self.n = n
         self.component = torch.arange(len(mixture.means)).repeat_interleave(n).to(mixture.means.device)
 
     def of_own(self, joint: Float[Tensor, "B K"]) -> Energies:
@@ -80,10 +79,10 @@ class _Each(OneLevel):
         return own[:, 0]
 
     def forward(self, x: Points) -> Energies:
-        return self.of_own(self.mixture.joint(x, x.new_full((len(x),), math.log(self.sigma))))
+        return self.of_own(self.joint(x))
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
-        return self.mixture.of_each(self.n, self.sigma, rng)
+        return self._move(self.mixture.means[self.component].view(-1, *self.mixture.shape), 1.0, rng)
 
     def _move(self, y: Points, size: float, rng: torch.Generator | None) -> Points:
         return self.mixture.moved(y, self.component, self.sigma, size, rng)

@@ -99,18 +99,12 @@ class NoisedMixture(Fitted):
         )
 
     @torch.no_grad()
-    def of_each(self, n: int, sigma: float, rng: torch.Generator | None = None) -> Points:
-        """n samples of each component at σ, one component after the other."""
-        along = normal_like(self.spreads[:, None].expand(-1, n, -1), rng) * self.spreads.sqrt()[:, None]
-        across = normal_like(self.means[:, None].expand(-1, n, -1), rng)
-        across = across * (self.variances + sigma**2).sqrt()[:, None, None]
-        return (self.means[:, None] + along @ self.axes + across).view(-1, *self.shape)
-
-    @torch.no_grad()
     def moved(
         self, y: Points, component: Int[Tensor, "B"], sigma: float, size: float, rng: torch.Generator | None
     ) -> Points:
         """Each point along the normal law of a component, y′ = μ + √(1 − s²) (y − μ) + s ξ, ξ ~ N(0, Σ).
+
+        With s = 1 a sample of it, whatever y is.
 
         Reference: MCMC methods for functions (Cotter et al., 2013), https://doi.org/10.1214/13-STS421.
         """
@@ -141,8 +135,12 @@ class OneLevel(Base):
         super().__init__()
         self.mixture, self.sigma = mixture, sigma
 
+    def joint(self, x: Points) -> Float[Tensor, "B K"]:
+        """log πₖ N(xᵢ; μₖ, …), of each component."""
+        return self.mixture.joint(x, x.new_full((len(x),), math.log(self.sigma)))
+
     def forward(self, x: Points) -> Energies:
-        return self.mixture(x, x.new_full((len(x),), math.log(self.sigma)))
+        return -self.joint(x).logsumexp(1)
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Points:
         return self.mixture.sample(n, self.sigma, rng)
@@ -153,15 +151,9 @@ class OneLevel(Base):
         return self._move
 
     def _move(self, y: Points, size: float, rng: torch.Generator | None) -> Points:
-        shares = self.mixture.joint(y, y.new_full((len(y),), math.log(self.sigma))).softmax(1)
-        return self.mixture.moved(y, chosen(shares, rng), self.sigma, size, rng)
-
-
-def chosen(shares: Float[Tensor, "B K"], rng: torch.Generator | None) -> Int[Tensor, "B"]:
-    """One of K for each row, by its shares."""
-    device = rng.device if rng else shares.device
-    uniform = torch.rand(len(shares), 1, generator=rng, device=device, dtype=shares.dtype).to(shares.device)
-    return (shares.cumsum(1) < uniform).sum(1).clamp(max=shares.shape[1] - 1)
+        shares = self.joint(y).softmax(1).to(rng.device if rng else y.device)
+        component = torch.multinomial(shares, 1, generator=rng)[:, 0].to(y.device)
+        return self.mixture.moved(y, component, self.sigma, size, rng)
 
 
 @full_precision
