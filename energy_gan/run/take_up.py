@@ -96,16 +96,13 @@ def finished(config: Config, step: int) -> bool:
 
 
 def going_on(run: Path, trust: Sequence[str] = ()) -> list[str] | None:
-    """The command that goes on with a run that was cut: training, or after its last step measuring alone.
+    """The command that goes on with a run that was cut, in its training or in the report of its end.
 
     None where nothing was saved. What is trusted is in no config, so the command says it.
     """
-    saved = sorted(run.glob("checkpoints/step_*.ckpt"))
-    if not saved:
+    if not any(run.glob("checkpoints/step_*.ckpt")):
         return None
-    step, last = int(saved[-1].stem.removeprefix("step_")), read_config(run)["trainer"]["max_steps"]
-    name = "resume" if step < last else "evaluate"
-    return [f"energy_gan.cli.{name}", str(run), *(f"trust=[{package}]" for package in trust)]
+    return ["energy_gan.cli.resume", str(run), *(f"trust=[{package}]" for package in trust)]
 
 
 def as_kept(config: Config) -> Config:

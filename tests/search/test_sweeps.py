@@ -483,7 +483,7 @@ def test_a_search_that_is_ended_ends_its_trials(stub):
     assert str(process.pid) not in left
 
 
-def test_a_trial_cut_short_goes_on_and_one_cut_after_its_last_step_is_measured(finished_run, tmp_path):
+def test_a_trial_cut_short_goes_on_if_something_was_saved(tmp_path):
     search = Search(read(written()), tmp_path / "here")
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
@@ -491,24 +491,19 @@ def test_a_trial_cut_short_goes_on_and_one_cut_after_its_last_step_is_measured(f
     assert search._command(trial, run)[2] == "energy_gan.cli.train"
     assert not run.exists(), "nothing was saved"
     (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text((finished_run / "config.yaml").read_text())  # of 20 steps
     (run / "checkpoints/step_000000010.ckpt").touch()
     assert search._command(trial, run)[2:] == ["energy_gan.cli.resume", str(run)]
-    (run / "checkpoints/step_000000020.ckpt").touch()
-    assert search._command(trial, run)[2:] == ["energy_gan.cli.evaluate", str(run)]
 
 
-def test_a_trial_cut_short_goes_on_with_the_packages_that_it_began_with(finished_run, tmp_path):
+def test_a_trial_cut_short_goes_on_with_the_packages_that_it_began_with(tmp_path):
     """What trust= names is in no config, so the command has to say it again."""
     sweep = read(written()).with_overrides(["trust=[ours,theirs]"])
     search, run, trial = Search(sweep, tmp_path / "here"), tmp_path / "run", Trial(1, {"seed": 1})
     trusted = ["trust=[ours]", "trust=[theirs]"]
     assert "trust=[ours,theirs]" in search._command(trial, run)
     (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text((finished_run / "config.yaml").read_text())  # of 20 steps
-    for step, door in ((10, "resume"), (20, "evaluate")):
-        (run / f"checkpoints/step_{step:09d}.ckpt").touch()
-        assert search._command(trial, run)[2:] == [f"energy_gan.cli.{door}", str(run), *trusted]
+    (run / "checkpoints/step_000000010.ckpt").touch()
+    assert search._command(trial, run)[2:] == ["energy_gan.cli.resume", str(run), *trusted]
 
 
 def test_a_hopeless_trial_is_ended_early(tmp_path):
