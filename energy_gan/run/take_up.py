@@ -7,13 +7,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from pydoc import locate
-from typing import Any
+from typing import Any, NamedTuple
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import CONF, read_config
 from energy_gan.run.folder import shared_places
 from energy_gan.run.plain import Config
 from energy_gan.system.commands import command
+
+
+class Difference(NamedTuple):
+    """A key in which two configs differ, and its values as they are shown."""
+
+    key: str
+    kept: str
+    given: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.given}, there {self.kept}"
 
 
 def first_process() -> bool:
@@ -73,7 +84,8 @@ def taken_up(config: Config) -> Config | None:
         return None
     kept = read_config(folder, places=[place for _, place in shared_places(config)])
     if different := differences(kept, as_kept(config)):
-        listed = "; ".join(different[:3]) + (f"; {len(different) - 3} more" if len(different) > 3 else "")
+        more = f"; {len(different) - 3} more" if len(different) > 3 else ""
+        listed = "; ".join(map(str, different[:3])) + more
         raise InputError(
             f"run_dir={folder} holds a run of another config ({listed}): give the same command, another "
             f"run_dir, or change its settings by `{command('resume', RUN=str(folder), ARGS='key=value')}`"
@@ -112,10 +124,10 @@ def as_kept(config: Config) -> Config:
     return OmegaConf.to_container(OmegaConf.create(OmegaConf.to_yaml(config)))
 
 
-def differences(kept: Any, given: Any, key: str = "") -> list[str]:
-    """The keys, each with both values, in which two configs ask for different training."""
+def differences(kept: Any, given: Any, key: str = "") -> list[Difference]:
+    """In which keys two configs ask for different training."""
     if not (isinstance(kept, dict) and isinstance(given, dict)):
-        return [] if kept == given else [f"{key}={_shown(given)}, there {_shown(kept)}"]
+        return [] if kept == given else [Difference(key, _shown(kept), _shown(given))]
     found = []
     for name in dict.fromkeys([*kept, *given]):
         here = f"{key}.{name}" if key else name

@@ -4,14 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from energy_gan.errors import InputError
 from energy_gan.run.compose import compose, read_config
-from energy_gan.run.take_up import going_on
+from energy_gan.run.take_up import as_kept, differences, going_on
 from energy_gan.run.words import split_trust
 from energy_gan.system.files import write_json
 
@@ -21,7 +21,7 @@ NO_RECIPE = (  # where files are, what is shown and kept meanwhile: a trial is t
     "callbacks.report.every_n_steps", "callbacks.report.draw_every_n_steps",
     "callbacks.report.n_samples_during", "callbacks.average._target_",  # was Lightning's, which trains alike
     "trainer.default_root_dir", "trainer.log_every_n_steps", "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
+    "trainer.enable_model_summary", "trainer.max_time",  # of those that it cut the page tells the steps
 )  # fmt: skip
 
 
@@ -50,25 +50,13 @@ def check_recipe(path: Path, overrides: Sequence[str]) -> None:
     saved = any(path.glob("checkpoints/*.ckpt")) or any(path.glob("*.json"))
     if not saved or not (path / "config.yaml").is_file():
         return  # it is trained anew
-    known = dict(_leaves(read_config(path)))
-    asked = dict(_leaves(compose(split_trust(list(overrides))[0])))
-    for key in (*asked, *(k for k in known if k not in asked)):
-        if known.get(key) != asked.get(key):
+    asked = as_kept(compose(split_trust(list(overrides))[0]))
+    for key, there, given in differences(read_config(path), asked):
+        if not key.startswith(NO_RECIPE):
             raise InputError(
-                f"{path} was made with {key}={known.get(key)} and not {asked.get(key)}: give another "
-                "--folder, or the same settings, or remove the trial"
+                f"{path} was made with {key}={there} and not {given}: give another --folder, or the same "
+                "settings, or remove the trial"
             )
-
-
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings of the recipe by their keys."""
-    if key in NO_RECIPE:
-        return
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield from _leaves(value, f"{key}.{name}" if key else name)
-    else:
-        yield key, node
 
 
 def check_test(file: Path, facts: Mapping[str, Any], digit: int | None = None) -> None:
