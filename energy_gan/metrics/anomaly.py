@@ -233,15 +233,34 @@ def excess_and_slope(
     return standard[0] + standard[1] / 2
 
 
-def relative_error(x: Float[Tensor, "N *S"], made: Float[Tensor, "N *S"]) -> Float[np.ndarray, "N"]:
-    """Squared error over ink, the sum of the pixels: what a reconstruction misses of what there is."""
-    error = (x - made).flatten(1).square().sum(1)
-    return (error / x.flatten(1).sum(1).clamp(min=1.0)).numpy()
+def log_ratio_to_normal(
+    of_latent: Float[np.ndarray, "N"], latent: Float[Tensor, "N L"], n_normal: int
+) -> Float[np.ndarray, "N"]:
+    """log N(z; m, C) − log p(z), up to a constant; m and C of the latents of the first n_normal points.
+
+    How much less likely a latent is than a normal law of the same mean and covariance would have it: far from
+    all is not unusual, between the clusters is. An energy prior's U(z) is this of N(0, I), which the latents
+    of data need not be near.
+
+    Args:
+        of_latent: −log p(z).
+
+    Reference: Likelihood Ratios for Out-of-Distribution Detection (Ren et al., 2019),
+    https://arxiv.org/abs/1906.02845, for a ratio to a law that knows less.
+    """
+    z = latent.double()
+    centred = z - z[:n_normal].mean(0)
+    factor = torch.linalg.cholesky(torch.cov(z[:n_normal].T))
+    standard = torch.linalg.solve_triangular(factor, centred.T, upper=False)
+    return of_latent - 0.5 * standard.square().sum(0).numpy()
 
 
-def greater(scores: Sequence[Float[np.ndarray, "N"]], n_normal: int) -> Float[np.ndarray, "N"]:
-    """The greatest of several scores, each in standard deviations of the first n_normal points."""
-    return np.max([(x - x[:n_normal].mean()) / x[:n_normal].std() for x in scores], 0)
+def surprises(scores: Sequence[Float[np.ndarray, "N"]], n_normal: int) -> Float[np.ndarray, "N"]:
+    """Σ max(0, (s − m)/d) over several scores, m and d the mean and deviation of the first n_normal points.
+
+    What is less surprising than usual by one score, as a simple image by its error, excuses nothing.
+    """
+    return np.sum([np.maximum(0, (s - s[:n_normal].mean()) / s[:n_normal].std()) for s in scores], 0)
 
 
 def _mixture(x: Float[np.ndarray, "N D"], seed: int) -> PPCAMixture:

@@ -98,5 +98,6 @@ def cell(values: Sequence[float | None], best: Callable | None = None, digits: i
 
 def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as the pages of docs/ have it."""
-    lines = ["".join(f"| {cell} " if cell else "| " for cell in row) + "|" for row in (titles, *rows)]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (titles, *rows)]
+    lines = ["".join(f"| {cell} " if cell else "| " for cell in row) + "|" for row in cells]
     return "\n".join([lines[0], "|---" * len(titles) + "|", *lines[1:]])

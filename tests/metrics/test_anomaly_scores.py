@@ -10,12 +10,12 @@ from energy_gan.metrics.anomaly import (
     detectors,
     excess_and_slope,
     gaussian_energy,
-    greater,
     least_for,
+    log_ratio_to_normal,
     measure,
     precision_recall_f1,
-    relative_error,
     squared_gradient_norm,
+    surprises,
     threshold_at_rate,
 )
 
@@ -141,8 +141,22 @@ def test_excess_and_slope_count_in_standard_deviations_of_normal_points():
     np.testing.assert_allclose(found[1000:], [0.5, 1], atol=0.1)
 
 
-def test_an_error_is_relative_to_the_ink_and_the_greater_score_counts():
-    x = torch.tensor([[[[0.5, 0.5], [1.0, 1.0]]], [[[0.0, 0.0], [0.0, 0.5]]]])
-    np.testing.assert_allclose(relative_error(x, torch.zeros_like(x)), [2.5 / 3, 0.25])
-    first, second = np.array([0.0, 2.0, 11.0, 1.0]), np.array([10.0, 30.0, 20.0, 70.0])
-    np.testing.assert_allclose(greater([first, second], 2), [-1, 1, 10, 5])
+def test_of_a_normal_law_the_ratio_is_constant_and_between_two_clusters_it_is_high():
+    rng = torch.Generator().manual_seed(0)
+    shift = torch.tensor([4.0, 0.0])
+    side = torch.randint(2, (20_000, 1), generator=rng) * 2 - 1
+    z = torch.cat(
+        [side * shift + torch.randn(20_000, 2, generator=rng), torch.zeros(1, 2), 1.5 * shift[None]]
+    )
+    normal = torch.distributions.MultivariateNormal(z[:-2].mean(0), torch.cov(z[:-2].T))
+    constant = log_ratio_to_normal(-normal.log_prob(z).numpy(), z, 20_000)
+    np.testing.assert_allclose(constant, constant[0], atol=1e-4)
+    kernels = -0.5 * torch.stack([(z - shift).square().sum(1), (z + shift).square().sum(1)])
+    found = log_ratio_to_normal(-torch.logsumexp(kernels, 0).numpy(), z, 20_000)
+    assert found[-2] > np.quantile(found[:-2], 0.999)
+    assert found[-2] > found[-1] + 4, "far outside is less unusual, by this alone"
+
+
+def test_only_what_is_above_the_mean_of_normal_points_adds_up():
+    first, second = np.array([0.0, 2.0, 11.0, -9.0]), np.array([10.0, 30.0, 10.0, 70.0])
+    np.testing.assert_allclose(surprises([first, second], 2), [0, 2, 10, 5])
