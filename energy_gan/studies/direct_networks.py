@@ -15,7 +15,7 @@ from energy_gan.generators.architecture import Architecture
 from energy_gan.optim.schedules import cosine
 from energy_gan.randomness import random_generator
 
-RATE = 0.01  # of Adam, at the start
+RATE = 0.01
 
 
 def fresh(architecture: Architecture, n: int, rng: torch.Generator) -> Float[Tensor, "M P"]:
@@ -35,18 +35,22 @@ def trained(
     steps: int,
     batch_size: int,
     seed: int = 0,
+    rate: float = RATE,
+    begin: Float[Tensor, "M P"] | None = None,
 ) -> Float[Tensor, "M P"]:
     """n networks, each from weights of its own and by batches of its own.
 
     Args:
         targets: of each point the probabilities of its classes.
         batch_size: of one network in one step.
+        rate: of Adam, at the start.
+        begin: their first weights; of `fresh` if None.
     """
     rng = random_generator(seed, 9)
-    weights = fresh(architecture, n, rng).requires_grad_()
-    adam = torch.optim.Adam([weights], RATE, fused=True)
+    weights = (fresh(architecture, n, rng) if begin is None else begin.clone()).requires_grad_()
+    adam = torch.optim.Adam([weights], rate, fused=True)
     for step in range(steps):
-        adam.param_groups[0]["lr"] = RATE * cosine(step / steps)
+        adam.param_groups[0]["lr"] = rate * cosine(step / steps)
         chosen = torch.randint(len(x), (n, batch_size), generator=rng)
         logits = architecture(weights, x[chosen])
         adam.zero_grad()

@@ -44,8 +44,9 @@ cell is the mean over the seeds and, in brackets, the worst of them, or ± their
 
 All networks are of one form, and their weights are compared after the gauge is fixed. A point that a network
 sees in a step counts once: the generated networks, the trained ones together and the single ones saw equally
-many in their training. The distilled one learns in four times the steps from what the 200 say of the training
-points, without their labels. Paths go between eight pairs of networks; of each the highest loss counts."""
+many in their training. The distilled one begins as the first of the 200 and learns in a quarter of the steps
+what all of them together say of the training points, without their labels. Paths go between eight pairs of
+networks; of each the highest loss counts."""
 
 
 class Hypernetwork(Study):

@@ -18,11 +18,11 @@ from energy_gan.metrics.networks import measured
 from energy_gan.model import Model
 from energy_gan.reports.network_pictures import boundaries
 from energy_gan.reports.networks import ON_PATHS, SHOWN, around, losses, losses_on_paths, named, straight
-from energy_gan.studies.direct_networks import trained
+from energy_gan.studies.direct_networks import RATE, trained
 
 AT_ONCE, OUTSIDE = 1_000, 2_000  # points
 OF_MANY, OF_ONE = 64, 256  # points in a step of a network that is trained beside others, or alone
-PATIENT = 4  # times as many steps of the one that learns from the ensemble
+BRIEF, GENTLE = 4, 10  # by which the steps and the rate are divided of the one that learns from the ensemble
 
 
 class Rows(NamedTuple):
@@ -54,14 +54,12 @@ class Comparison:
             points: that the generated networks saw together.
         """
         generated, numbers = self.generated()
-        with torch.no_grad():
-            parts = [self.networks(part).exp() for part in self.x.split(AT_ONCE)]
-        labels = F.one_hot(self.labels, parts[0].shape[1]).float()
+        labels = F.one_hot(self.labels, self.networks(self.x[:1]).shape[1]).float()
         many, one = points // (n_trained * OF_MANY), points // OF_ONE
         weights = {
-            "trained": self._trained(labels, n_trained, many, OF_MANY),
-            "one": self._trained(labels, 1, one, OF_ONE),
-            "distilled": self._trained(torch.cat(parts), 1, PATIENT * one, OF_ONE),
+            "trained": trained(self.architecture, self.x, labels, n_trained, many, OF_MANY, self.seed),
+            "one": trained(self.architecture, self.x, labels, 1, one, OF_ONE, self.seed),
+            "distilled": self.distilled(generated[:1], one // BRIEF),
         }
         found = {name: self.of(self.gauge(of)) for name, of in weights.items()}
         return Rows({"generated": generated} | weights, {"generated": numbers} | found)
@@ -74,8 +72,12 @@ class Comparison:
         along = losses_on_paths(self.networks, *points)["latent"]
         return weights, self.of(weights) | {"path_latent_loss": float(along.amax(1).mean())}
 
-    def _trained(self, targets: Float[Tensor, "N K"], n: int, steps: int, batch_size: int) -> Weights:
-        return trained(self.architecture, self.x, targets, n, steps, batch_size, self.seed)
+    def distilled(self, begin: Weights, steps: int) -> Weights:
+        """One that learns what all of them together say of the training points, from one of them."""
+        with torch.no_grad():
+            said = torch.cat([self.networks(part).exp() for part in self.x.split(AT_ONCE)])
+        rate = RATE / GENTLE
+        return trained(self.architecture, self.x, said, 1, steps, OF_ONE, self.seed, rate, begin)
 
     @torch.no_grad()
     def log_p(self, weights: Weights, u: Tensor) -> Float[Tensor, "M N K"]:

@@ -89,6 +89,9 @@ def test_trained_networks_learn_what_they_are_told_each_by_itself():
         p = architecture.on_all(weights, x).softmax(2)
         assert (p - targets).abs().mean() < 0.2
         assert (weights[0] - weights[1]).norm() > 1
+    told = architecture.on_all(weights[:1], x)[0].softmax(1)
+    begun = trained(architecture, x, told, n=1, steps=20, batch_size=64, rate=1e-3, begin=weights[:1])
+    assert (begun - weights[:1]).abs().max() < 0.02, "it knows what it is told"
 
 
 @pytest.mark.parametrize(
