@@ -14,6 +14,7 @@ https://doi.org/10.1145/342009.335388; Estimating the Support of a High-Dimensio
 al., 2001), https://doi.org/10.1162/089976601750264965.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +23,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Integer, Real
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import SGDOneClassSVM
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
@@ -233,26 +236,30 @@ def excess_and_slope(
     return standard[0] + standard[1] / 2
 
 
-def log_ratio_to_normal(
-    of_latent: Float[np.ndarray, "N"], latent: Float[Tensor, "N L"], n_normal: int
-) -> Float[np.ndarray, "N"]:
-    """log N(z; m, C) − log p(z), up to a constant; m and C of the latents of the first n_normal points.
+def log_ratio_to_normal(latent: Float[Tensor, "N L"], n_normal: int, seed: int = 0) -> Float[np.ndarray, "N"]:
+    """log N(z; m, C) − log q(z), q the law of the latents of the first n_normal points, m and C its moments.
 
-    How much less likely a latent is than a normal law of the same mean and covariance would have it: far from
-    all is not unusual, between the clusters is. An energy prior's U(z) is this of N(0, I), which the latents
-    of data need not be near.
+    How much less likely a latent is than a normal law that knows mean and covariance would have it. It is the
+    logit of a small network that tells these latents, with a little noise, from as many of that normal law.
+    An energy prior's U(z) is such a ratio, but to N(0, I), which what an encoder infers need not be near.
 
-    Args:
-        of_latent: −log p(z).
-
-    Reference: Likelihood Ratios for Out-of-Distribution Detection (Ren et al., 2019),
-    https://arxiv.org/abs/1906.02845, for a ratio to a law that knows less.
+    Reference: Noise-contrastive estimation (Gutmann & Hyvärinen, 2010),
+    https://proceedings.mlr.press/v9/gutmann10a.html; Likelihood Ratios for Out-of-Distribution Detection (Ren
+    et al., 2019), https://arxiv.org/abs/1906.02845, for a ratio to a law that knows less.
     """
-    z = latent.double()
-    centred = z - z[:n_normal].mean(0)
+    z, rng = latent.double(), np.random.default_rng(seed)
     factor = torch.linalg.cholesky(torch.cov(z[:n_normal].T))
-    standard = torch.linalg.solve_triangular(factor, centred.T, upper=False)
-    return of_latent - 0.5 * standard.square().sum(0).numpy()
+    standard = torch.linalg.solve_triangular(factor, (z - z[:n_normal].mean(0)).T, upper=False).T.numpy()
+    of_points = np.repeat(standard[:n_normal], 3, 0)
+    noise = rng.standard_normal((2, *of_points.shape))
+    contrast = MLPClassifier((128, 128), alpha=0.01, batch_size=250, max_iter=25, random_state=seed)
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 25 passes are meant
+        contrast.fit(
+            np.concatenate([of_points + 0.1 * noise[0], noise[1]]), np.repeat([0, 1], len(of_points))
+        )
+        p = contrast.predict_proba(standard)[:, 1].clip(1e-15, 1 - 1e-15)
+    return np.log(p) - np.log1p(-p)
 
 
 def surprises(scores: Sequence[Float[np.ndarray, "N"]], n_normal: int) -> Float[np.ndarray, "N"]:

@@ -136,8 +136,8 @@ def facts_of(data) -> dict[str, Any]:
 
 def score(run: Path, data, trust: Sequence[str] = ()) -> dict[str, dict[str, dict[str, float]]]:
     """The numbers of a run in both tests: by its energy, the norm of its gradient, a density's excess; of a
-    model with latents by −log p(x, z) and each of its parts; of an energy prior also by its ratio to a normal
-    law, and by this and the error together.
+    model with latents by −log p(x, z) and each of its parts; of one with an energy prior also by the ratio of
+    a normal law to that of the latents, and by this and the error together.
     """
     import torch
 
@@ -165,11 +165,9 @@ def score(run: Path, data, trust: Sequence[str] = ()) -> dict[str, dict[str, dic
         scores["E − ½ E₀ and ‖∇E‖²"] = excess_and_slope(excess, scores["‖∇E‖²"], len(normal))
     if "U(z)" in scores:
         latent = model.reconstruct(data.pixels(images)).latent
-        ratio = log_ratio_to_normal(scores["−log p(z)"], latent, len(normal))
-        scores["log N(z)/p(z)"] = ratio
-        scores["the surprises of −log p(x | z) and log N(z)/p(z)"] = surprises(
-            [scores["−log p(x | z)"], ratio], len(normal)
-        )
+        scores["log N(z)/q(z)"] = log_ratio_to_normal(latent, len(normal))
+        both_parts = [scores["−log p(x | z)"], scores["log N(z)/q(z)"]]
+        scores["the surprises of −log p(x | z) and log N(z)/q(z)"] = surprises(both_parts, len(normal))
     labels = data.test_labels.numpy()
     return {name: both(values[len(normal) :], labels) for name, values in scores.items()}
 
