@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from energy_gan.reports.drawing import ENERGY, GENERATOR, tile
 
 COLUMNS = 6
+NUMBER = StrMethodFormatter("{x:g}")
 
 
 def quality_by_time(points: Mapping[str, tuple[float, float]], quality: str) -> Figure:
@@ -22,6 +24,10 @@ def quality_by_time(points: Mapping[str, tuple[float, float]], quality: str) -> 
     axes.set(xscale="log", xlabel="seconds of training", ylabel=quality)
     if (y > 0).all() and y.max() > 10 * y.min():
         axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):  # 200 and not 2 × 10²
+        if axis.get_scale() == "log":
+            axis.set_major_formatter(NUMBER)
+            axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return figure
