@@ -236,16 +236,16 @@ def excess_and_slope(
     return standard[0] + standard[1] / 2
 
 
-def log_ratio_to_normal(latent: Float[Tensor, "N L"], n_normal: int, seed: int = 0) -> Float[np.ndarray, "N"]:
-    """log N(z; m, C) − log q(z), q the law of the latents of the first n_normal points, m and C its moments.
+def latent_excess(latent: Float[Tensor, "N L"], n_normal: int, seed: int = 0) -> Float[np.ndarray, "N"]:
+    """−log q(z) + ½ log N(z; m, C), q the law of the first n_normal latents, m and C its moments.
 
-    How much less likely a latent is than a normal law that knows mean and covariance would have it. It is the
-    logit of a small network that tells these latents, with a little noise, from as many of that normal law.
-    An energy prior's U(z) is such a ratio, but to N(0, I), which what an encoder infers need not be near.
+    As E − ½ E₀ of points: what is far from all is half excused, what is between the clusters is not. log N −
+    log q is the logit of a small network that tells these latents, with a little noise, from as many of that
+    normal law. An energy prior's U(z) is such a ratio, but to N(0, I), which what an encoder infers
+    need not be near.
 
     Reference: Noise-contrastive estimation (Gutmann & Hyvärinen, 2010),
-    https://proceedings.mlr.press/v9/gutmann10a.html; Likelihood Ratios for Out-of-Distribution Detection (Ren
-    et al., 2019), https://arxiv.org/abs/1906.02845, for a ratio to a law that knows less.
+    https://proceedings.mlr.press/v9/gutmann10a.html.
     """
     z, rng = latent.double(), np.random.default_rng(seed)
     factor = torch.linalg.cholesky(torch.cov(z[:n_normal].T))
@@ -255,11 +255,20 @@ def log_ratio_to_normal(latent: Float[Tensor, "N L"], n_normal: int, seed: int =
     contrast = MLPClassifier((128, 128), alpha=0.01, batch_size=250, max_iter=25, random_state=seed)
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 25 passes are meant
-        contrast.fit(
-            np.concatenate([of_points + 0.1 * noise[0], noise[1]]), np.repeat([0, 1], len(of_points))
-        )
+        of_both = np.concatenate([of_points + 0.1 * noise[0], noise[1]])
+        contrast.fit(of_both, np.repeat([0, 1], len(of_points)))
         p = contrast.predict_proba(standard)[:, 1].clip(1e-15, 1 - 1e-15)
-    return np.log(p) - np.log1p(-p)
+    return np.log(p) - np.log1p(-p) + np.square(standard).sum(1) / 4
+
+
+def squared_error(x: Float[Tensor, "N *S"], made: Float[Tensor, "N *S"]) -> Float[np.ndarray, "N"]:
+    """Of what is made of each point's latent."""
+    return (x - made).flatten(1).square().sum(1).numpy()
+
+
+def ink(x: Float[Tensor, "N *S"]) -> Float[np.ndarray, "N"]:
+    """The sum of the pixels, 1 at least: an error over it is what is missed of what there is."""
+    return x.flatten(1).sum(1).clamp(min=1.0).numpy()
 
 
 def surprises(scores: Sequence[Float[np.ndarray, "N"]], n_normal: int) -> Float[np.ndarray, "N"]:
