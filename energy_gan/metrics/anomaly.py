@@ -14,7 +14,6 @@ https://doi.org/10.1145/342009.335388; Estimating the Support of a High-Dimensio
 al., 2001), https://doi.org/10.1162/089976601750264965.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,12 +22,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Integer, Real
 from sklearn.ensemble import IsolationForest
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import SGDOneClassSVM
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
@@ -234,41 +231,6 @@ def excess_and_slope(
     """
     standard = [(x - x[:n_normal].mean()) / x[:n_normal].std() for x in (excess, np.log(slope))]
     return standard[0] + standard[1] / 2
-
-
-def latent_excess(latent: Float[Tensor, "N L"], n_normal: int, seed: int = 0) -> Float[np.ndarray, "N"]:
-    """−log q(z) + ½ log N(z; m, C), q the law of the first n_normal latents, m and C its moments.
-
-    As E − ½ E₀ of points: what is far from all is half excused, what is between the clusters is not. log N −
-    log q is the logit of a small network that tells these latents, with a little noise, from as many of that
-    normal law. An energy prior's U(z) is such a ratio, but to N(0, I), which what an encoder infers
-    need not be near.
-
-    Reference: Noise-contrastive estimation (Gutmann & Hyvärinen, 2010),
-    https://proceedings.mlr.press/v9/gutmann10a.html.
-    """
-    z, rng = latent.double(), np.random.default_rng(seed)
-    factor = torch.linalg.cholesky(torch.cov(z[:n_normal].T))
-    standard = torch.linalg.solve_triangular(factor, (z - z[:n_normal].mean(0)).T, upper=False).T.numpy()
-    of_points = np.repeat(standard[:n_normal], 3, 0)
-    noise = rng.standard_normal((2, *of_points.shape))
-    contrast = MLPClassifier((128, 128), alpha=0.01, batch_size=250, max_iter=25, random_state=seed)
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 25 passes are meant
-        of_both = np.concatenate([of_points + 0.1 * noise[0], noise[1]])
-        contrast.fit(of_both, np.repeat([0, 1], len(of_points)))
-        p = contrast.predict_proba(standard)[:, 1].clip(1e-15, 1 - 1e-15)
-    return np.log(p) - np.log1p(-p) + np.square(standard).sum(1) / 4
-
-
-def squared_error(x: Float[Tensor, "N *S"], made: Float[Tensor, "N *S"]) -> Float[np.ndarray, "N"]:
-    """Of what is made of each point's latent."""
-    return (x - made).flatten(1).square().sum(1).numpy()
-
-
-def ink(x: Float[Tensor, "N *S"]) -> Float[np.ndarray, "N"]:
-    """The sum of the pixels, 1 at least: an error over it is what is missed of what there is."""
-    return x.flatten(1).sum(1).clamp(min=1.0).numpy()
 
 
 def surprises(scores: Sequence[Float[np.ndarray, "N"]], n_normal: int) -> Float[np.ndarray, "N"]:

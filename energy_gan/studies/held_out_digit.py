@@ -136,22 +136,13 @@ def facts_of(data) -> dict[str, Any]:
 
 def score(run: Path, data, trust: Sequence[str] = ()) -> dict[str, dict[str, dict[str, float]]]:
     """The numbers of a run in both tests: by its energy, the norm of its gradient, a density's excess; of a
-    model with latents by −log p(x, z) and each of its parts; of one with an energy prior also by its error
-    over the ink, the excess of the latents, and these together.
+    model with latents by −log p(x, z) and each of its parts; of one with an energy prior also by the
+    surprises of these.
     """
-    import numpy as np
     import torch
 
     from energy_gan.energies.base import stated
-    from energy_gan.metrics.anomaly import (
-        excess_and_slope,
-        gaussian_energy,
-        ink,
-        latent_excess,
-        scores_of,
-        squared_error,
-        surprises,
-    )
+    from energy_gan.metrics.anomaly import excess_and_slope, gaussian_energy, scores_of, surprises
     from energy_gan.numerics.ppca import evenly
     from energy_gan.run.checkpoints import load
 
@@ -167,13 +158,8 @@ def score(run: Path, data, trust: Sequence[str] = ()) -> dict[str, dict[str, dic
         scores["E − ½ E₀"] = excess
         scores["E − ½ E₀ and ‖∇E‖²"] = excess_and_slope(excess, scores["‖∇E‖²"], len(normal))
     if "U(z)" in scores:
-        pixels = data.pixels(images)
-        made = model.reconstruct(pixels)
-        error = squared_error(pixels, made.points)
-        latents = "−log q(z) + ½ log N(z)"
-        scores |= {"error / ink": error / ink(pixels), latents: latent_excess(made.latent, len(normal))}
-        parts = [np.sqrt(error), scores["error / ink"], scores[latents]]
-        scores[f"the surprises of √error, error / ink and {latents}"] = surprises(parts, len(normal))
+        parts = [scores[name] for name in ("−log p(x | z)", "−log p(z)", "U(z)")]
+        scores["the surprises of these three"] = surprises(parts, len(normal))
     labels = data.test_labels.numpy()
     return {name: both(values[len(normal) :], labels) for name, values in scores.items()}
 
