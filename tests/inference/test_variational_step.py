@@ -146,3 +146,22 @@ def test_runs_without_noise_end_in_the_law_that_the_bound_is_of():
     for _ in range(7):
         z = z - 0.02 * derivatives(energy, z)[0]
     torch.testing.assert_close(ends, z)
+
+
+def test_of_many_latents_the_determinants_are_estimated_and_the_choice_stays(monkeypatch):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(80, 40), nn.SiLU(), nn.Linear(40, 30))
+    generator = Generator(network, NormalPrior(80), GaussianLikelihood(SIGMA))
+    energy = posterior_energy(generator, torch.zeros(16, 30))
+    start = torch.randn(16, 80, generator=torch.Generator().manual_seed(1))
+
+    def found():
+        chosen = choose(energy, start, 3, [0.05 * 1.5**k for k in range(6)])
+        return bound(energy, start, 3, 0.1).mean(), chosen.step_size
+
+    estimated, step_size = found()
+    monkeypatch.setattr("energy_gan.inference.variational_step.EXACT", 80)
+    exact, best = found()
+    assert estimated != exact
+    assert float(estimated) == pytest.approx(float(exact), abs=0.5)
+    assert step_size == pytest.approx(best, rel=0.1)
