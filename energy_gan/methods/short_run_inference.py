@@ -37,7 +37,7 @@ class StepChoice:
         every: training steps from one choice to the next, at least 1.
         low, high: the grid's ends.
         n: step sizes in the grid, equal in their ratios, at least 2.
-        points: of the batch, at least 1; each takes K Hessians of as many rows as z has numbers, or 16 at most.
+        points: of the batch, at least 1; each takes K Hessians of as many rows as z has numbers, 16 at most.
     """
 
     every: int = 1000
