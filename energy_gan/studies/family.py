@@ -1,86 +1,36 @@
 """Every method on the same data, with the same measures."""
 
 import argparse
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from statistics import mean
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from energy_gan.errors import InputError
-from energy_gan.metrics.verdict import LIKELIHOODS, RIVALS, standing
 from energy_gan.run.compose import compose, options, recipe_of
 from energy_gan.studies.family_outliers import beside_kmnist, detectors_of, without_a_class
-from energy_gan.studies.family_pictures import quality_by_time, sheet
-from energy_gan.studies.family_words import WORDS
+from energy_gan.studies.family_page import (
+    HEAD,
+    IMAGES,
+    MEASURES,
+    OUTLIERS,
+    PLANE,
+    TABLE,
+    draw_samples,
+    draw_times,
+    kind_of,
+    page,
+)
+from energy_gan.studies.family_record import Record, Row, read_record, rivals_of, shown, write_record
 from energy_gan.studies.study import Study, Trial, check_known
-from energy_gan.studies.tables import shrink
-from energy_gan.studies.trials import cell, markdown
-from energy_gan.system.files import write_json
+from energy_gan.studies.trials import read_numbers
+from energy_gan.system.files import write_json, write_text
 
-PLANE, TABLE, IMAGES = ("four_spin", "two_spiral", "eight_gaussians"), "table", ("digits", "mnist")
-OUTLIERS = "digits_without"  # one of them, that is to be found again
 IN_PLANE = ("exact_likelihood",)  # by a grid
 LABELLED = ("classifier", "hypernetwork", "jem", "symbol_vector")  # nothing for data without classes
 SHOWN = {True: 16, False: 2_000}  # samples of images, of points
-
-
-class Column(NamedTuple):
-    title: str
-    name: str
-    best: Callable | None = None
-    digits: int = 3
-
-
-COLUMNS = {
-    "plane": [
-        Column("KL(data‖energy)", "kl_data_energy", min),
-        Column("KL(samples‖energy)", "kl_generator_energy", min),
-        Column("samples' sliced W2", "sliced_w2", min),
-        Column("smallest mode", "smallest_mode", max),
-    ],
-    "table": [
-        Column("AUC, data and samples", "auc_data_generator", min),
-        Column("samples' sliced W2", "sliced_w2", min),
-    ],
-    "images": [
-        Column("Fréchet, LeNet", "frechet_lenet", min, 1),
-        Column("recall", "recall_lenet", max),
-        Column("smallest class", "class_smallest_share", max),
-        Column("reconstruction", "reconstruction_mse", min, 4),
-        Column("accuracy", "accuracy", max),
-        Column("AUROC, KMNIST", "auroc_kmnist", max),
-    ],
-    "outliers": [
-        Column("average precision", "average_precision", max),
-        Column("AUROC", "auroc", max),
-    ],
-}
-QUALITY = {  # of the figure
-    "plane": Column("KL(data‖energy)", "kl_data_energy", min),
-    "table": Column("held-out nats", "held_out_log_likelihood", max),
-    "images": Column("Fréchet, LeNet", "frechet_lenet", min),
-    "outliers": Column("average precision", "average_precision", max),
-}
-YARDSTICKS = {
-    "gaussian": "Gaussian", "kde": "kernel estimate", "fresh data": "fresh data",
-    "training data": "training data", "held-out data": "held-out data", "pixel Gaussian": "Gaussian",
-    "mixture of PPCA": "mixture of PPCA",
-}  # fmt: skip
-HEAD = """\
-# The whole family on the same data, with the same measures
-
-Made by `{command}`. A trial is `make train DATA=… METHOD=… ARGS=seed=…`:
-each method by its own recipe and its own steps, within {minutes} minutes. `table` is
-{table}. Each cell is the mean over the seeds and, in
-brackets, the worst of them; – where a method offers no such thing. "Density": whether what was measured lets
-the energy pass for one: data stay under MALA, long chains keep its law, log Z is known within 3 nats.
-Held-out nats are of the grid in the plane, of the table's own units, on images as the cell says. Seconds are
-of one thread of a shared machine: of training with its looks on the way, and of 1,000 samples. Which to take:
-[choosing](choosing.md)."""
+YARDSTICKS = {"gaussian": "Gaussian", "kde": "kernel estimate", "pixel Gaussian": "Gaussian"}
 DIGITS_COMPONENTS = "ten principal components of scikit-learn's digits"
 
 
@@ -120,6 +70,7 @@ class Family(Study):
             raise InputError(f"--minutes must be at least 1, got {self.given.minutes}")
         if self.given.table and not self.given.table.is_file():
             raise InputError(f"--table {self.given.table} does not exist: give a .csv, .npy or .parquet")
+        read_record(self.file)  # a mistake is told before hours
         if not self.trials():
             raise InputError("none of the methods is made for any of the data: give others")
 
@@ -146,7 +97,7 @@ class Family(Study):
         given += self.given.set
         if self.given.quick:
             steps = compose(given)["trainer"]["max_steps"]
-            few = 10_000 if _kind(trial.data) in ("plane", "table") else 1_000
+            few = 10_000 if kind_of(trial.data) in ("plane", "table") else 1_000
             given += [f"trainer.max_steps={-(-steps // 20)}", f"callbacks.report.n_samples={few}"]
         return given
 
@@ -182,54 +133,47 @@ class Family(Study):
             extra = beside_kmnist(run, model, trial.seed) if trial.data == "mnist" else extra
         write_json(run / self.result, extra)
 
-    def read(self) -> dict[Trial, Any]:
-        rows = super().read()
-        for trial, row in rows.items():
-            file = self.path(trial) / self.result
-            row["metrics"] |= json.loads(file.read_text()) if file.is_file() else {}
-        return rows
+    def read(self) -> Mapping[Trial, Row]:
+        """What the record has, and over it what the trials that are there have now."""
+        return self.record.trials
+
+    @cached_property
+    def record(self) -> Record:
+        note, trials, rivals = read_record(self.file)
+        found = super().read()
+        for trial, report in found.items():
+            report["metrics"] |= read_numbers(self.path(trial) / self.result)
+            trials[trial] = shown(report, MEASURES) | {"sheet": trials.get(trial, {}).get("sheet")}
+        for data in dict.fromkeys(trial.data for trial in found):
+            rivals[data] = rivals_of([r for trial, r in found.items() if trial.data == data], YARDSTICKS)
+            rivals[data] |= detectors_of(self._data(data)) if data == OUTLIERS else {}
+        return Record(note, trials, rivals)
+
+    @property
+    def file(self) -> Path:
+        """Of the record."""
+        return self.given.out.with_suffix(".json")
 
     # ---- the page
 
-    def write(self, rows: Mapping[Trial, dict]) -> None:
+    def write(self, rows: Mapping[Trial, Row]) -> None:
         out, figures = self.given.out, self.given.out.parent / "figures"
-        figures.mkdir(exist_ok=True)
-        command = "make study STUDY=family" + (" ARGS=--quick" if self.given.quick else "")
-        table = f"`{self.given.table.name}`" if self.given.table else DIGITS_COMPONENTS
-        page = [HEAD.format(command=command, minutes=self.given.minutes, table=table)]
-        for data in (d for d in self.given.data if any(t.data == d for t in rows)):
+        for data in dict.fromkeys(trial.data for trial in self.trials()):
             some = {trial: row for trial, row in rows.items() if trial.data == data}
-            title, rivals = data, {}
-            if data == OUTLIERS:
-                title = f"digits, of which one, the {self.given.without}, was left out"
-                rivals = detectors_of(self._data(data))
-            page += [f"## {title}", _section(data, some, rivals)]
-            page += [f"No log Z: {reasons}" for reasons in [_reasons(some)] if reasons]
-            for name, figure in self._figures(data, some):
-                file = figures / f"{out.stem}_{data}_{name}.png"
-                figure.savefig(file, dpi=90)
-                shrink(file, file)
-                page.append(f'<img src="figures/{file.name}" width="860">')
-        page.append("## What they are")
-        for name in dict.fromkeys(trial.method for trial in rows):
-            words, reference = WORDS[name]
-            page.append(f"**`{name}`** {words} {reference}")
-        out.write_text("\n\n".join(page) + "\n")
-        print(f"{out} and its figures are written")
-
-    def _figures(self, data: str, rows: Mapping[Trial, dict]) -> Iterator[tuple[str, Any]]:
-        column = QUALITY[_kind(data)]
-        points = {
-            method: (mean(r["seconds"] for r in some), mean(r["metrics"][column.name] for r in some))
-            for method, some in _by_method(rows).items()
-            if all(column.name in r["metrics"] for r in some)
-        }
-        if points:
-            yield "time", quality_by_time(points, column.title)
-        first = {trial.method: self.path(trial) / "samples.npy" for trial in sorted(rows, reverse=True)}
-        samples = {m: np.load(file) for m, file in reversed(first.items()) if file.is_file()}
-        if samples:
-            yield "samples", sheet(samples)
+            draw_times(figures, out.stem, data, some)
+            files = {trial: self.path(trial) / "samples.npy" for trial in self.trials() if trial.data == data}
+            draw_samples(figures, out.stem, data, some, files)
+        write_record(self.file, self.record)
+        head = HEAD.format(
+            command="make study STUDY=family" + (" ARGS=--quick" if self.given.quick else ""),
+            minutes=self.given.minutes,
+            table=f"`{self.given.table.name}`" if self.given.table else DIGITS_COMPONENTS,
+            record=self.file.name,
+        )
+        titles = {data: data for data in (*PLANE, TABLE, *IMAGES)}
+        titles[OUTLIERS] = f"digits, of which one, the {self.given.without}, was left out"
+        write_text(out, page(self.record, head, titles, out.stem))
+        print(f"{out}, {self.file.name} and its figures are written")
 
 
 def _made_for(method: str, data: str) -> bool:
@@ -240,59 +184,3 @@ def _made_for(method: str, data: str) -> bool:
         return recipe_of(method, recipe) is not None
     except InputError:
         return False
-
-
-def _kind(data: str) -> str:
-    kinds = {**dict.fromkeys(PLANE, "plane"), **dict.fromkeys(IMAGES, "images"), OUTLIERS: "outliers"}
-    return kinds.get(data, "table")
-
-
-def _by_method(rows: Mapping[Trial, dict]) -> dict[str, list[dict]]:
-    methods = dict.fromkeys(trial.method for trial in rows)
-    return {name: [row for trial, row in rows.items() if trial.method == name] for name in methods}
-
-
-def _section(data: str, rows: Mapping[Trial, dict], rivals: Mapping[str, dict[str, float]]) -> str:
-    columns, lines = COLUMNS[_kind(data)], []
-    for name, some in _by_method(rows).items():
-        metrics = [row["metrics"] for row in some]
-        seconds = [row["seconds"] for row in some]
-        sampling = [row.get("sampling_seconds") for row in some]
-        lines.append(
-            [
-                f"`{name}`",
-                *(cell([m.get(c.name) for m in metrics], c.best, c.digits) for c in columns),
-                _nats(metrics),
-                ", ".join(dict.fromkeys(filter(None, map(standing, metrics)))) or "–",
-                f"{len(some)}",
-                f"{max(row['step'] for row in some)}",
-                f"{mean(seconds):.0f}",
-                cell([mean(sampling)] if None not in sampling else [], digits=2),
-            ]
-        )
-    first = next(iter(rows.values()))
-    for key, row in {**first["yardsticks"], **rivals}.items():
-        title = YARDSTICKS.get(key, key)
-        cells = [cell([row.get(c.name)], c.best, c.digits) for c in columns]
-        lines.append([title, *cells, _nats([row]), *[""] * 5])
-    for title, key in RIVALS.items():
-        if found := [row["metrics"][key] for row in rows.values() if key in row["metrics"]]:
-            lines.append([title, *["–"] * len(columns), f"{found[0]:.2f}", *[""] * 5])
-    titles = [c.title for c in columns]
-    ends = ["held-out nats", "density", "seeds", "steps", "seconds", "of 1,000 samples"]
-    return markdown(["", *titles, *ends], lines)
-
-
-def _nats(metrics: Sequence[Mapping[str, float]]) -> str:
-    """Of the first way that all of the runs have."""
-    for name, of in LIKELIHOODS.items():
-        if all(name in m for m in metrics):
-            return cell([m[name] for m in metrics], max, 2) + (f", {of}" if of else "")
-    return "–"
-
-
-def _reasons(rows: Mapping[Trial, dict]) -> str:
-    found = {
-        trial.method: row["no_log_normalizer"] for trial, row in rows.items() if row["no_log_normalizer"]
-    }
-    return "; ".join(f"`{name}`: {', '.join(reasons)}" for name, reasons in found.items())

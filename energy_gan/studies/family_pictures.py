@@ -13,6 +13,13 @@ COLUMNS = 6
 NUMBER = StrMethodFormatter("{x:g}")
 
 
+class PlainMinor(LogFormatter):
+    """Between the decades where these are few: 0.6 and not 6e-01."""
+
+    def __call__(self, x, pos=None):
+        return NUMBER(x, pos) if super().__call__(x, pos) else ""
+
+
 def quality_by_time(points: Mapping[str, tuple[float, float]], quality: str) -> Figure:
     """A dot for each method at its seconds of training and its quality."""
     figure = Figure(figsize=(9.5, 5), layout="constrained")
@@ -27,7 +34,7 @@ def quality_by_time(points: Mapping[str, tuple[float, float]], quality: str) -> 
     for axis in (axes.xaxis, axes.yaxis):  # 200 and not 2 × 10²
         if axis.get_scale() == "log":
             axis.set_major_formatter(NUMBER)
-            axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+            axis.set_minor_formatter(PlainMinor(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return figure

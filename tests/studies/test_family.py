@@ -92,6 +92,44 @@ def test_the_page(open_door, runs):
     assert not runs, "what is there is not run again"
 
 
+def test_the_page_grows_by_a_record_when_the_trials_of_before_are_gone(open_door, runs):
+    out = ["--jobs", 1, "--seeds", 0, "--out", "page.md"]
+    first = ["family", "--folder", "one", "--methods", "aligned", "vae", "--data", "four_spin", "table"]
+    assert open_door("study", *first, *out)[0] == 0
+    before, figure = Path("page.md").read_text(), Path("figures/page_four_spin_samples.png").read_bytes()
+    record = json.loads(Path("page.json").read_text())
+    Path("page.json").write_text(json.dumps(record | {"note": "By hand."}))
+    second = ["family", "--folder", "two", "--methods", "kim_bengio", "--data", "four_spin"]
+    assert open_door("study", *second, *out)[0] == 0
+    page = Path("page.md").read_text()
+    assert "By hand." in page
+    assert set(before.splitlines()) < set(page.splitlines()), "nothing is lost"
+    assert "| `kim_bengio` | 0.100 | " in page
+    assert Path("figures/page_four_spin_samples.png").read_bytes() == figure, "it shows what is gone"
+    assert "page_four_spin_samples_2.png" in page
+    assert open_door("study", *second[:1], "--folder", "none", "--no-runs", *out)[0] == 0
+    assert Path("page.md").read_text() == page
+    again = ["family", "--folder", "one", "--methods", "aligned", "--data", "four_spin"]
+    Path("one/aligned/four_spin/seed_0/metrics.json").write_text(
+        Path("one/aligned/four_spin/seed_0/metrics.json").read_text().replace("0.1", "0.2")
+    )
+    assert open_door("study", *again, *out)[0] == 0
+    page = Path("page.md").read_text()
+    assert page.count("| `aligned` | 0.200 ") == 1, "what was measured last"
+    assert page.count("| `aligned` | 0.100 ") == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"note": ""}', '{"note": "", "trials": [1], "rivals": {}}'])
+def test_what_is_no_record_ends_in_one_line_before_any_run(open_door, runs, text):
+    Path("a.json").write_text(text)
+    given = ["family", "--folder", "trials", "--out", "a.md", "--methods", "vae", "--data", "four_spin"]
+    status, _, errors = open_door("study", *given)
+    assert status == 2
+    assert "a.json is no record of trials" in errors
+    assert not runs
+    assert Path("a.json").read_text() == text
+
+
 def test_of_a_trial_that_was_killed_before_its_end_only_the_end_is_made(open_door, runs):
     given = ["family", "--folder", "trials", "--out", "a.md", "--methods", "vae", "--data", "rings"]
     assert open_door("study", *given)[0] == 2, "no set of the page"
