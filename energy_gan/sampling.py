@@ -115,8 +115,8 @@ class Sampling:
         Args:
             refine: steps of MALA on the energy that each sample then takes, their size such that
                 about 70 % are accepted. A few of them move samples to where the energy wants them. Where
-                the energy is that of data with noise, samples get this noise before and lose it after, by
-                the energy's own gradient (Tweedie's formula).
+                the energy is that of data with noise, noised samples walk, and what they are without
+                the noise by the energy's own gradient (Tweedie's formula) moves the samples themselves.
 
         Raises:
             InputError: the method trained no generator, n is less than 1 or refine less than 0.
@@ -299,22 +299,27 @@ class Sampling:
     def _refined(
         self, u: Tensor, n_steps: int, step_size: float | None, rng: torch.Generator
     ) -> tuple[Tensor, float]:
-        """Samples after steps of MALA, and their size, which is found if it is not given."""
-        if self.data_noise:
-            u = u + self.data_noise * normal_like(u, rng)
+        """Samples x after steps of MALA, and their size, which is found if it is not given.
+
+        Of data with noise, y = x + σ ε walks to y', and D(y) = E[x | y] = y − σ² ∇E moves x by D(y') − D(y):
+        what the noise hides of x, x − D(y), stays with it. D(y') alone lacks that, and is blurred.
+        """
         with evaluating(self.learned.energy) as energy:
             ladder = stated(energy, "levels")
             law = energy if ladder is None else ladder.least  # its density tilts less, and would roughen them
             space = walked.space(law) if (walked := self.learned.walked) is not None else Space(law)
+            y = u + self.data_noise * normal_like(u, rng) if self.data_noise else u
             if step_size is None:
-                step_size = tune(MALA(), space.energy, space.pull(u[:1000]), rng)
+                step_size = tune(MALA(), space.energy, space.pull(y[:1000]), rng)
             chains = Chains(MALA(), n_steps, step_size)
-            u = in_batches(lambda u: space.push(chains.run(space.energy, space.pull(u), rng).state.x), u)
+            moved = in_batches(lambda y: space.push(chains.run(space.energy, space.pull(y), rng).state.x), y)
+            if not self.data_noise:
+                return moved, step_size
             if ladder is not None:
-                u = in_batches(lambda u: denoised(ladder.at, u, ladder.noise), u)
-            elif self.data_noise:  # E[x | x + σ ε] = x + σ ε − σ² ∇E
-                u = in_batches(lambda u: u - self.data_noise**2 * init(energy, u).gradient, u)
-        return u, step_size
+                clean = partial(denoised, ladder.at, sigma=ladder.noise)
+            else:
+                clean = lambda y: y - self.data_noise**2 * init(energy, y).gradient  # noqa: E731
+            return u + in_batches(clean, moved) - in_batches(clean, y), step_size
 
     def _latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n L"]:
         try:

@@ -170,8 +170,8 @@ def test_the_energy_sees_data_with_noise_and_without_an_objective_the_generator_
         small_method(data_noise=-1.0)
 
 
-def test_refined_samples_lose_the_noise_that_they_were_given():
-    """x ~ N(0, s²), y = x + σ ε: E[x | y] has the variance s⁴ / (s² + σ²)."""
+def test_refined_samples_of_the_energy_s_own_law_keep_it():
+    """x ~ N(0, s²), y = x + σ ε: E[x | y] has the variance s⁴ / (s² + σ²), and the noise hides the rest."""
     s, noise = 1.0, 0.8
     method = small_method(data_noise=noise)
     method.energy = MixtureBase([2], 1, 1)
@@ -179,8 +179,11 @@ def test_refined_samples_lose_the_noise_that_they_were_given():
         PPCAMixture(torch.ones(1), torch.zeros(1, 2), torch.zeros(1, 2, 1), torch.tensor([s**2 + noise**2]))
     )
     method.generator = Generator(torch.nn.Identity(), NormalPrior(2))
-    refined = Model(method.eval()).sample(20_000, refine=20)
-    assert float(refined.var()) == pytest.approx(s**4 / (s**2 + noise**2), rel=0.05)
+    model = Model(method.eval())
+    raw, refined = model.sample(20_000), model.sample(20_000, refine=20)
+    assert float(refined.var()) == pytest.approx(s**2, rel=0.05)
+    hidden = noise**2 / (s**2 + noise**2)  # of the variance; as much of it as 20 moves leave alone
+    assert float((raw * refined).mean()) == pytest.approx(hidden * s**2, abs=0.05)
 
 
 def test_the_likelihood_of_a_tilted_base_is_the_known_one(monkeypatch):
