@@ -1,4 +1,7 @@
-"""Every method on the same data, with the same measures."""
+"""Every method on the same data, with the same measures.
+
+The page grows: what its record, docs/family.json, has of other trials stays, on this machine and on others.
+"""
 
 import argparse
 from collections.abc import Mapping, Sequence
