@@ -73,7 +73,13 @@ class Family(Study):
             raise InputError(f"--minutes must be at least 1, got {self.given.minutes}")
         if self.given.table and not self.given.table.is_file():
             raise InputError(f"--table {self.given.table} does not exist: give a .csv, .npy or .parquet")
-        read_record(self.file)  # a mistake is told before hours
+        kept = read_record(self.file)  # a mistake is told before hours
+        for data in {trial.data for trial in kept.trials} & set(self.given.data):
+            if kept.sets.get(data) != self._which.get(data):
+                raise InputError(
+                    f"{self.file} has {data} of {kept.sets.get(data)} and not of {self._which[data]}: give "
+                    "another --out, or remove it"
+                )
         if not self.trials():
             raise InputError("none of the methods is made for any of the data: give others")
 
@@ -103,6 +109,12 @@ class Family(Study):
             few = 10_000 if kind_of(trial.data) in ("plane", "table") else 1_000
             given += [f"trainer.max_steps={-(-steps // 20)}", f"callbacks.report.n_samples={few}"]
         return given
+
+    @property
+    def _which(self) -> dict[str, str | int]:
+        """What a set is of, where that can be chosen."""
+        table = f"`{self.given.table.name}`" if self.given.table else DIGITS_COMPONENTS
+        return {TABLE: table, OUTLIERS: self.given.without}
 
     def _data(self, name: str) -> list[str]:
         if name == OUTLIERS:
@@ -142,7 +154,7 @@ class Family(Study):
 
     @cached_property
     def record(self) -> Record:
-        note, trials, rivals = read_record(self.file)
+        note, sets, trials, rivals = read_record(self.file)
         found = super().read()
         for trial, report in found.items():
             report["metrics"] |= read_numbers(self.path(trial) / self.result)
@@ -150,7 +162,8 @@ class Family(Study):
         for data in dict.fromkeys(trial.data for trial in found):
             rivals[data] = rivals_of([r for trial, r in found.items() if trial.data == data], YARDSTICKS)
             rivals[data] |= detectors_of(self._data(data)) if data == OUTLIERS else {}
-        return Record(note, trials, rivals)
+        sets |= {data: of for data, of in self._which.items() if data in rivals}
+        return Record(note, sets, trials, rivals)
 
     @property
     def file(self) -> Path:
@@ -170,11 +183,11 @@ class Family(Study):
         head = HEAD.format(
             command="make study STUDY=family" + (" ARGS=--quick" if self.given.quick else ""),
             minutes=self.given.minutes,
-            table=f"`{self.given.table.name}`" if self.given.table else DIGITS_COMPONENTS,
+            table=self.record.sets.get(TABLE, self._which[TABLE]),
             record=self.file.name,
         )
         titles = {data: data for data in (*PLANE, TABLE, *IMAGES)}
-        titles[OUTLIERS] = f"digits, of which one, the {self.given.without}, was left out"
+        titles[OUTLIERS] = f"digits, of which one, the {self.record.sets.get(OUTLIERS)}, was left out"
         write_text(out, page(self.record, head, titles, out.stem))
         print(f"{out}, {self.file.name} and its figures are written")
 

@@ -1,7 +1,7 @@
 """What the page of the family shows, in a file beside it: the page can grow by some trials at a time.
 
-    {"note": how this copy was made, by hand, "trials": [a row each],
-     "rivals": {set: {name: {metric: number}}}}
+    {"note": how this copy was made, by hand, "sets": {set: which table, which digit it is},
+     "trials": [a row each], "rivals": {set: {name: {metric: number}}}}
 
 A row has the trial's method, data and seed, `metrics`, `density`, `step`, `seconds`, `sampling_seconds`,
 `no_log_normalizer`, and `sheet`, the figure that its samples are on.
@@ -23,6 +23,7 @@ Rivals = dict[str, dict[str, float]]
 
 class Record(NamedTuple):
     note: str
+    sets: dict[str, Any]
     trials: dict[Trial, Row]
     rivals: dict[str, Rivals]
 
@@ -34,11 +35,11 @@ def read_record(file: Path) -> Record:
         InputError: it is no such record.
     """
     if not file.is_file():
-        return Record("", {}, {})
+        return Record("", {}, {}, {})
     try:
         found = json.loads(file.read_text())
         trials = {Trial(row["method"], row["data"], row["seed"]): row for row in found["trials"]}
-        return Record(found["note"], trials, found["rivals"])
+        return Record(found["note"], found["sets"], trials, found["rivals"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{file} is no record of trials ({type(error).__name__}: {error}): give another --out, or "
@@ -55,6 +56,7 @@ def write_record(file: Path, record: Record) -> None:
     ]
     parts = {
         "note": _json(record.note),
+        "sets": _json(record.sets),
         "trials": f"[{_lines(map(_json, trials))}]",
         "rivals": f"{{{_lines(rivals)}}}",
     }

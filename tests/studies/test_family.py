@@ -117,9 +117,15 @@ def test_the_page_grows_by_a_record_when_the_trials_of_before_are_gone(open_door
     page = Path("page.md").read_text()
     assert page.count("| `aligned` | 0.200 ") == 1, "what was measured last"
     assert page.count("| `aligned` | 0.100 ") == 0
+    Path("other.csv").write_text("a,b\n1,2\n")
+    status, _, errors = open_door("study", *first, "--table", "other.csv", *out)
+    assert status == 2
+    assert "has table of ten principal components of scikit-learn's digits and not of `other.csv`" in errors
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"note": ""}', '{"note": "", "trials": [1], "rivals": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"note": ""}', '{"note": "", "sets": {}, "trials": [1], "rivals": {}}']
+)
 def test_what_is_no_record_ends_in_one_line_before_any_run(open_door, runs, text):
     Path("a.json").write_text(text)
     given = ["family", "--folder", "trials", "--out", "a.md", "--methods", "vae", "--data", "four_spin"]
