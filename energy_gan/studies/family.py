@@ -160,9 +160,9 @@ class Family(Study):
             report["metrics"] |= read_numbers(self.path(trial) / self.result)
             trials[trial] = shown(report, MEASURES) | {"sheet": trials.get(trial, {}).get("sheet")}
         for data in dict.fromkeys(trial.data for trial in found):
+            sets |= {data: self._which[data]} if data in self._which else {}
             rivals[data] = rivals_of([r for trial, r in found.items() if trial.data == data], YARDSTICKS)
             rivals[data] |= detectors_of(self._data(data)) if data == OUTLIERS else {}
-        sets |= {data: of for data, of in self._which.items() if data in rivals}
         return Record(note, sets, trials, rivals)
 
     @property
