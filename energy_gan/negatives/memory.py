@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from energy_gan.errors import InputError
 from energy_gan.negatives.starts import Started
 from energy_gan.numerics.weights import ess, systematic
-from energy_gan.samplers.base import Energy, State, init
+from energy_gan.samplers.base import Energy, State, init, per_chain
 from energy_gan.shapes import Energies, Points
 
 Begin = Callable[[int], Started]
+NOWHERE = 65_504.0  # the place of a chain that has not begun: finite in every precision, as checkpoints need
 
 
 class Taken(NamedTuple):
@@ -65,7 +66,7 @@ class NoMemory(Memory):
 
 
 class Kept(Memory):
-    """Places that stay from step to step. Those that are not finite, as all are at first, begin anew.
+    """Places that stay from step to step. Those that are lost, as all are at first, begin anew.
 
     Args:
         shape: of one point.
@@ -80,12 +81,16 @@ class Kept(Memory):
         if not 1 <= n <= size:
             raise ValueError(f"a step takes at least 1 chain and at most all that there are, {size}, got {n}")
         self.n = n
-        self.register_buffer("places", torch.full((size, *shape), torch.nan))  # not started: nan
+        self.register_buffer("places", torch.full((size, *shape), NOWHERE))
         self.register_buffer("energies", torch.zeros(size))  # of each chain when it moved last
 
+    @property
+    def begun(self) -> Bool[Tensor, "C"]:
+        return (self.places.flatten(1).abs() < NOWHERE).all(1)
+
     def start_lost(self, energy: Energy, begin: Begin) -> None:
-        """Let those begin anew of which the place or the energy is not finite."""
-        lost = ~(self.places.flatten(1).isfinite().all(1) & self.energies.isfinite())
+        """Let those begin that have not, or whose place or energy was not finite."""
+        lost = ~(self.begun & self.energies.isfinite())
         if lost.any():
             self.start(lost, energy, begin(int(lost.sum())))
 
@@ -94,13 +99,15 @@ class Kept(Memory):
         self.places[which], self.energies[which] = started.samples, energy(started.samples)
 
     def keep(self, taken: Taken, state: State) -> None:
-        self.places[taken.chosen], self.energies[taken.chosen] = state.x, state.energy
+        finite = state.x.flatten(1).isfinite().all(1) & state.energy.isfinite()
+        self.places[taken.chosen] = state.x.where(per_chain(finite, state.x), NOWHERE)
+        self.energies[taken.chosen] = state.energy.where(finite, 0.0)
 
     def drawn(self, n: int) -> Points:
         return self.places[torch.randperm(len(self.places), device=self.places.device)[:n]]
 
     def some(self, n: int) -> Points:
-        started = self.places[self.places.flatten(1).isfinite().all(1)][:n]
+        started = self.places[self.begun][:n]
         return started if self.energies.any() else started[:0]
 
 
@@ -159,7 +166,7 @@ class WeightedChains(PersistentChains):
 
     def keep(self, taken: Taken, state: State) -> None:
         super().keep(taken, state)
-        self.log_weights[taken.chosen] = taken.log_weights
+        self.log_weights[taken.chosen] = taken.log_weights.where(self.begun[taken.chosen], 0.0)
 
     def start(self, which: Bool[Tensor, "C"], energy: Energy, started: Started) -> None:
         """Also at the weights that belong to them: exp(−E) over the density of the start's law."""

@@ -138,11 +138,19 @@ class Study(ABC):
             for trial, log in outcomes(self.train, todo, self.given.jobs):
                 bar.set_postfix_str(str(self.path(trial).relative_to(self.given.folder)), refresh=False)
                 bar.update()
-                if log:
+                if log := log or self._concluded(trial):
                     failures.append(log)
-                else:
-                    self.conclude(trial)
         return failures
+
+    def _concluded(self, trial: Any) -> Path | None:
+        """What comes after its training; the path of its log if that failed."""
+        try:
+            self.conclude(trial)
+        except InputError as error:  # of one trial: the others go on
+            log = self.path(trial).with_suffix(".log")
+            with log.open("a") as file:
+                print(f"error: {error}", file=file)
+            return log
 
     def prepare(self) -> None:  # noqa: B027, most need nothing
         """What comes before the trials."""

@@ -68,6 +68,13 @@ def test_each_weight_moves(trained):
     assert len(moving) > 2 * len(still)
 
 
+def test_what_is_saved_can_be_read_from_the_first_step_on(trained):
+    """What is not finite is refused, as of a run that has diverged: also of chains that begin late."""
+    for method in (method_of(trained.config), trained.method):
+        held = method.state_dict().items()
+        assert [name for name, x in held if x.is_floating_point() and not x.isfinite().all()] == []
+
+
 def test_each_weight_has_one_player(trained):
     owned = [id(p) for player in trained.method.players for p in player.parameters]
     assert sorted(owned) == sorted(id(p) for p in trained.method.parameters() if p.requires_grad)

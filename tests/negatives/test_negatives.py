@@ -13,9 +13,10 @@ from energy_gan.generators.output_noise import FixedNoise
 from energy_gan.generators.priors import NormalPrior
 from energy_gan.negatives.chains import TRACED, ChainNegatives
 from energy_gan.negatives.importance import ImportanceNegatives, weighted_samples
-from energy_gan.negatives.memory import Buffer, NoMemory, PersistentChains, WeightedChains
+from energy_gan.negatives.memory import Buffer, NoMemory, PersistentChains, Taken, WeightedChains
 from energy_gan.negatives.starts import FromData, FromGenerator, FromNoise, FromUniform
 from energy_gan.numerics.weights import ess, systematic
+from energy_gan.samplers.base import init
 from energy_gan.samplers.chains import Chains
 from energy_gan.samplers.langevin import Langevin
 
@@ -131,6 +132,27 @@ def test_a_lost_chain_starts_anew_and_the_others_go_on(generator):
     assert (chains.memory.places != before).any(1)[2001:].sum() <= 64
     log_normalizer = chains.memory.log_weights.logsumexp(0) - math.log(4096)
     assert log_normalizer.item() == pytest.approx(math.log(2 * math.pi * 0.25**2), abs=0.05)
+
+
+@pytest.mark.parametrize("lost", [math.inf, math.nan, -math.inf])
+def test_of_a_lost_chain_nothing_is_kept_that_no_checkpoint_may_hold(generator, lost):
+    chains = ChainNegatives(FromGenerator(), WeightedChains([2], 64, 16), n_steps=1)
+    memory, draw = chains.memory, generator.draw(generator.prior.sample(64))
+    assert not memory.begun.any()
+    assert all(x.isfinite().all() for x in chains.state_dict().values())
+    chains(energy_at(0.0), draw, X)
+    assert memory.begun.all()
+    taken = Taken(init(energy_at(0.0), memory.places[:4]), torch.full((4,), lost), torch.arange(4))
+    state = taken.state._replace(
+        x=torch.tensor([[0.0, lost], [0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]),
+        energy=torch.tensor([0.0, lost, 1.0, 2.0]),
+    )
+    memory.keep(taken._replace(log_weights=torch.tensor([lost, lost, 1.0, 2.0])), state)
+    assert memory.begun.nonzero()[:, 0].tolist() == list(range(2, 64)), "the first two begin anew"
+    assert all(x.isfinite().all() for x in chains.state_dict().values())
+    assert memory.log_weights[2:4].tolist() == memory.energies[2:4].tolist() == [1.0, 2.0]
+    chains(energy_at(0.0), draw, X)
+    assert memory.begun.all()
 
 
 def test_another_kernel_may_move_them():

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from energy_gan.errors import InputError
 from energy_gan.metrics.verdict import standing
 from energy_gan.run.compose import compose, options
 from energy_gan.studies import family
@@ -134,6 +135,23 @@ def test_what_is_no_record_ends_in_one_line_before_any_run(open_door, runs, text
     assert "a.json is no record of trials" in errors
     assert not runs
     assert Path("a.json").read_text() == text
+
+
+def test_a_trial_that_cannot_be_measured_keeps_no_other_from_the_page(open_door, runs, monkeypatch):
+    measured = family.Family.conclude
+
+    def conclude(self, trial):
+        if trial.method == "vae":
+            raise InputError("it had diverged")
+        measured(self, trial)
+
+    monkeypatch.setattr(family.Family, "conclude", conclude)
+    given = ["family", "--jobs", 1, "--folder", "trials", "--out", "a.md", "--data", "four_spin"]
+    status, _, errors = open_door("study", *given, "--seeds", 0, "--methods", "abp", "vae", "kim_bengio")
+    assert status == 2
+    assert "1 trials failed, their logs: trials/vae/four_spin/seed_0.log" in errors
+    assert "error: it had diverged" in Path("trials/vae/four_spin/seed_0.log").read_text()
+    assert "| `kim_bengio` | " in Path("a.md").read_text()
 
 
 def test_of_a_trial_that_was_killed_before_its_end_only_the_end_is_made(open_door, runs):
