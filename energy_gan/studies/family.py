@@ -118,7 +118,7 @@ class Family(Study):
 
     def _data(self, name: str) -> list[str]:
         if name == OUTLIERS:
-            return ["data=digits", f"data.without={self.given.without}"]
+            return ["data=digits", f"data.without={self.given.without}", "data.n_classes=9"]
         return ["data=points", f"data.path='{self._table}'"] if name == TABLE else [f"data={name}"]
 
     @cached_property

@@ -121,7 +121,10 @@ def _section(data: str, rows: Mapping[Trial, Row], rivals: Rivals) -> str:
         lines.append([title, *cells, _nats([numbers]), *[""] * 5])
     titles = [c.title for c in columns]
     ends = ["held-out nats", "density", "seeds", "steps", "seconds", "of 1,000 samples"]
-    return markdown(["", *titles, *ends], lines)
+    cells = zip(["", *titles, *ends], *lines, strict=True)
+    kept = [column for column in cells if set(column[1:]) - {"", "–"}]  # what no row has is no column
+    title, *rows = zip(*kept, strict=True)
+    return markdown(title, rows)
 
 
 def _by_method(rows: Mapping[Trial, Row]) -> dict[str, list[Row]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
@@ -11,6 +12,7 @@ from energy_gan.reports.drawing import ENERGY, GENERATOR, tile
 
 COLUMNS = 6
 NUMBER = StrMethodFormatter("{x:g}")
+WIDTH, HEIGHT = 85, 12  # of a name, pixels
 
 
 class PlainMinor(LogFormatter):
@@ -26,11 +28,10 @@ def quality_by_time(points: Mapping[str, tuple[float, float]], quality: str) -> 
     axes = figure.subplots()
     x, y = np.array(list(points.values())).T
     axes.scatter(x, y, color=ENERGY)
-    for name, place in points.items():
-        axes.annotate(name, place, xytext=(5, 3), textcoords="offset points", fontsize=8)
     axes.set(xscale="log", xlabel="seconds of training", ylabel=quality)
     if (y > 0).all() and y.max() > 10 * y.min():
         axes.set_yscale("log")
+    _name(axes, points)
     for axis in (axes.xaxis, axes.yaxis):  # 200 and not 2 × 10²
         if axis.get_scale() == "log":
             axis.set_major_formatter(NUMBER)
@@ -38,6 +39,20 @@ def quality_by_time(points: Mapping[str, tuple[float, float]], quality: str) -> 
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return figure
+
+
+def _name(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """The name of each dot, above that of another which it would lie on."""
+    axes.figure.draw_without_rendering()  # the limits are known now
+    taken: list[np.ndarray] = []
+    for name, place in sorted(points.items(), key=lambda point: point[1][1]):
+        x, y = axes.transData.transform(place)
+        for x_other, y_other in taken:
+            if abs(x - x_other) < WIDTH and y - y_other < HEIGHT:
+                y = y_other + HEIGHT
+        taken.append(np.array([x, y]))
+        up = (y - axes.transData.transform(place)[1]) * 72 / axes.figure.dpi
+        axes.annotate(name, place, xytext=(5, 3 + up), textcoords="offset points", fontsize=8)
 
 
 def sheet(samples: Mapping[str, Float[np.ndarray, "n *S"]]) -> Figure:

@@ -10,7 +10,9 @@ from energy_gan.errors import InputError
 from energy_gan.metrics.verdict import standing
 from energy_gan.run.compose import compose, options
 from energy_gan.studies import family
+from energy_gan.studies.family_record import Record, write_record
 from energy_gan.studies.family_words import WORDS
+from energy_gan.studies.study import Trial
 
 DENSITY = {"drift": 0.1, "failed_tests": 0.0, "held_out_log_likelihood": -1.0}
 
@@ -79,10 +81,10 @@ def test_the_page(open_door, runs):
         f"aligned/{data}/seed_{seed}" for data in ("four_spin", "table") for seed in (0, 1)
     }
     page = Path("trials/family.md").read_text()
-    row = "| `aligned` | 0.600 (1.100) | – | – | – | -1.00 (-1.00) | yes | 2 | 5 | 2 | 0.25 |"
-    assert row in page
-    assert "| kernel estimate | 0.050 | – | – | – | – | | | | | |" in page
-    assert "| mixture of Gaussians | – | – | -2.00 | | | | | |" in page, "the table's"
+    row = "| `aligned` | 0.600 (1.100) | -1.00 (-1.00) | yes | 2 | 5 | 2 | 0.25 |"
+    assert row in page, "what none of them has is no column"
+    assert "| kernel estimate | 0.050 | – | | | | | |" in page
+    assert "| mixture of Gaussians | -2.00 | | | | | |" in page, "the table's"
     assert "No log Z: `aligned`: for a reason" in page
     assert page.count("<img") == 4
     assert all(Path("trials/figures", name).is_file() for name in ("family_four_spin_time.png",))
@@ -95,7 +97,7 @@ def test_the_page(open_door, runs):
 
 def test_the_page_grows_by_a_record_when_the_trials_of_before_are_gone(open_door, runs):
     out = ["--jobs", 1, "--seeds", 0, "--out", "page.md"]
-    first = ["family", "--folder", "one", "--methods", "aligned", "vae", "--data", "four_spin", "table"]
+    first = ["family", "--folder", "one", "--methods", "aligned", "vae", "--data", "four_spin"]
     assert open_door("study", *first, *out)[0] == 0
     before, figure = Path("page.md").read_text(), Path("figures/page_four_spin_samples.png").read_bytes()
     record = json.loads(Path("page.json").read_text())
@@ -104,24 +106,30 @@ def test_the_page_grows_by_a_record_when_the_trials_of_before_are_gone(open_door
     assert open_door("study", *second, *out)[0] == 0
     page = Path("page.md").read_text()
     assert "By hand." in page
-    assert set(before.splitlines()) < set(page.splitlines()), "nothing is lost"
+    rows = [{line for line in text.splitlines() if line.startswith("| `")} for text in (before, page)]
+    assert rows[0] < rows[1], "nothing is lost"
     assert "| `kim_bengio` | 0.100 | " in page
     assert Path("figures/page_four_spin_samples.png").read_bytes() == figure, "it shows what is gone"
     assert "page_four_spin_samples_2.png" in page
-    assert open_door("study", *second[:1], "--folder", "none", "--no-runs", *out)[0] == 0
+    assert open_door("study", *second[:1], "--data", "table", "--folder", "none", "--no-runs", *out)[0] == 0
     assert Path("page.md").read_text() == page
-    again = ["family", "--folder", "one", "--methods", "aligned", "--data", "four_spin"]
-    Path("one/aligned/four_spin/seed_0/metrics.json").write_text(
-        Path("one/aligned/four_spin/seed_0/metrics.json").read_text().replace("0.1", "0.2")
-    )
-    assert open_door("study", *again, *out)[0] == 0
+    file = Path("two/kim_bengio/four_spin/seed_0/metrics.json")
+    file.write_text(file.read_text().replace("0.1", "0.2"))
+    assert open_door("study", *second, *out)[0] == 0
     page = Path("page.md").read_text()
-    assert page.count("| `aligned` | 0.200 ") == 1, "what was measured last"
-    assert page.count("| `aligned` | 0.100 ") == 0
+    assert page.count("| `kim_bengio` | 0.200 ") == 1, "what was measured last"
+    assert page.count("| `kim_bengio` | 0.100 ") == 0
+
+
+def test_one_page_has_one_table(open_door, runs):
     Path("other.csv").write_text("a,b\n1,2\n")
-    status, _, errors = open_door("study", *first, "--table", "other.csv", *out)
+    record = Record("", {"table": "`own.csv`"}, {Trial("vae", "table", 0): {}}, {})
+    write_record(Path("page.json"), record)
+    given = ["family", "--methods", "vae", "--data", "table", "--out", "page.md", "--table", "other.csv"]
+    status, _, errors = open_door("study", *given)
     assert status == 2
-    assert "has table of ten principal components of scikit-learn's digits and not of `other.csv`" in errors
+    assert "page.json has table of `own.csv` and not of `other.csv`" in errors
+    assert not runs
 
 
 @pytest.mark.parametrize(
