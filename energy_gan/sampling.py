@@ -315,10 +315,12 @@ class Sampling:
             moved = in_batches(lambda y: space.push(chains.run(space.energy, space.pull(y), rng).state.x), y)
             if not self.data_noise:
                 return moved, step_size
-            if ladder is not None:
-                clean = partial(denoised, ladder.at, sigma=ladder.noise)
-            else:
-                clean = lambda y: y - self.data_noise**2 * init(energy, y).gradient  # noqa: E731
+
+            def clean(y: Tensor) -> Tensor:
+                if ladder is not None:
+                    return denoised(ladder.at, y, ladder.noise)
+                return y - self.data_noise**2 * init(energy, y).gradient
+
             return u + in_batches(clean, moved) - in_batches(clean, y), step_size
 
     def _latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n L"]:

@@ -99,7 +99,7 @@ class Kept(Memory):
         self.places[which], self.energies[which] = started.samples, energy(started.samples)
 
     def keep(self, taken: Taken, state: State) -> None:
-        finite = state.x.flatten(1).isfinite().all(1) & state.energy.isfinite()
+        finite = _finite(state)
         self.places[taken.chosen] = state.x.where(per_chain(finite, state.x), NOWHERE)
         self.energies[taken.chosen] = state.energy.where(finite, 0.0)
 
@@ -166,7 +166,7 @@ class WeightedChains(PersistentChains):
 
     def keep(self, taken: Taken, state: State) -> None:
         super().keep(taken, state)
-        self.log_weights[taken.chosen] = taken.log_weights.where(self.begun[taken.chosen], 0.0)
+        self.log_weights[taken.chosen] = taken.log_weights.where(_finite(state), 0.0)
 
     def start(self, which: Bool[Tensor, "C"], energy: Energy, started: Started) -> None:
         """Also at the weights that belong to them: exp(−E) over the density of the start's law."""
@@ -241,6 +241,11 @@ class Buffer(Kept):
             taken = taken._replace(chosen=places)
             self.oldest.copy_((self.oldest + self.n) % len(self.places))
         super().keep(taken, state)
+
+
+def _finite(state: State) -> Bool[Tensor, "M"]:
+    """Which of the chains are not lost."""
+    return state.x.flatten(1).isfinite().all(1) & state.energy.isfinite()
 
 
 def _accepted(energy: Energy, x: Points, started: Started) -> Bool[Tensor, "M"]:
