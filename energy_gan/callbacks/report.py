@@ -46,7 +46,8 @@ class Report(Callback):
         n_samples: of the generator, for the numbers at the end; of points at least 1000, of images 100.
         n_samples_during: the same, during training.
         short: the end is measured as the steps before it.
-        features: of images: the folder of trained classifiers and of statistics of real sets.
+        features: the folder of yardsticks, and of images: of trained classifiers and of statistics of real
+            sets.
         seed: of the samples.
         chain_steps: of the long chains of an energy that learned by chains, at the end; at least 1.
     """

@@ -12,12 +12,12 @@ import math
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor, nn
 from tqdm import tqdm
 
 FOLDER = "data/features"
-HASHED = 2**28  # bytes of images that a checksum reads, evenly spread
+HASHED = 2**28  # numbers that a checksum reads, evenly spread
 
 Images = Float[Tensor, "B C H W"]
 RawImages = UInt8[Tensor, "_ C H W"]
@@ -57,12 +57,12 @@ def features_of(network: FeatureNetwork, images: Tensor, batch_size: int = 500) 
         yield features
 
 
-def checksum(images: RawImages, labels: Labels | None = None) -> str:
-    """Of a set's shape, labels and bytes, the latter of evenly spread images where they exceed 256 MB."""
-    digest = hashlib.sha256(str((tuple(images.shape), labels is not None)).encode())
+def checksum(points: Shaped[Tensor, "_ *S"], labels: Labels | None = None) -> str:
+    """Of a set's shape, labels and bytes, the latter of evenly spread points where they are over 2²⁸ numbers."""
+    digest = hashlib.sha256(str((tuple(points.shape), labels is not None)).encode())
     if labels is not None:
         digest.update(labels.contiguous().numpy().tobytes())
-    stride = math.ceil(images.numel() / HASHED) or 1
-    for part in images[::stride].split(4096):
+    stride = math.ceil(points.numel() / HASHED) or 1
+    for part in points[::stride].split(4096):
         digest.update(part.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

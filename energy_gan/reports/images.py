@@ -1,10 +1,7 @@
 """Images: how good samples are, what the energy makes of them and of others, and pictures."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,9 +24,8 @@ from energy_gan.numerics.ppca import evenly
 from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import DURING, IMAGE_ENERGIES, IMAGES, NUMBERS, UNTILTED
-from energy_gan.reports.section import Section
+from energy_gan.reports.section import Rows, Section
 from energy_gan.samplers.base import normal_like
-from energy_gan.system.files import write_text
 
 SHOWN = 64
 RANKED = 2_000  # images whose energies are compared for the pictures
@@ -167,21 +163,20 @@ class ImageSamples(Section):
         found = self.modes(model.sample, self.seed, self.settings.n_samples_during)
         return {name + DURING: number for name, number in found.items()}
 
-    def yardsticks(self) -> dict[str, dict[str, float]]:
-        """Kept in the folder of features, under a name made of all that they depend on."""
+    def yardsticks(self) -> Rows:
         if not self.evaluation.features:
             return {}
         facts = [checksum(self.data.points), checksum(self.data.held_out), self.settings.n_samples]
         facts += [network.fingerprint for network in self.evaluation.features]
         facts += [self.modes.n_samples, self.data.n_points] if self.modes else []
-        name = f"yardsticks_{hashlib.sha256(str(facts).encode()).hexdigest()[:16]}.json"
-        path = Path(self.settings.features) / name
-        if not path.is_file():
+
+        def make() -> Rows:
             rows = yardsticks(self.evaluation)
             if self.modes:
                 rows[HELD_OUT] |= self.modes(self.data.draw)
-            write_text(path, json.dumps(rows, indent=1))
-        return json.loads(path.read_text())
+            return rows
+
+        return self._kept(facts, make)
 
     def verdict(self, numbers: Mapping[str, float]) -> str:
         """Samples beside those of what needs no training, by the first of the features, and AUCs."""

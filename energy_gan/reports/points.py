@@ -12,13 +12,14 @@ from torch import Tensor
 from energy_gan.data.base import DataModule
 from energy_gan.energies.base import stated
 from energy_gan.evaluation import in_batches
+from energy_gan.metrics.features import checksum
 from energy_gan.metrics.points import Energy, PointEvaluation
 from energy_gan.metrics.yardsticks import KernelEstimate
 from energy_gan.model import Model, evaluating
 from energy_gan.randomness import random_generator
 from energy_gan.reports import drawing
 from energy_gan.reports.numbers import LIKELIHOOD, POINTS
-from energy_gan.reports.section import Section
+from energy_gan.reports.section import Rows, Section
 
 MAP_CELLS, KERNEL_MAP_CELLS = 200, 120
 SHOWN = 10_000
@@ -38,8 +39,11 @@ class Points(Section):
         n_samples = self.settings.n_samples
         sets, log_volume = (data.points, data.held_out), 0.0
         if data.density is None:
-            sets, log_volume = map(data.standardise, sets), data.log_volume(data.held_out)
+            sets, log_volume = tuple(map(data.standardise, sets)), data.log_volume(data.held_out)
         self.evaluation = PointEvaluation(*sets, data.density, n_samples, self.seed, log_volume=log_volume)
+        self.facts = [checksum(x) for x in sets] + [n_samples, self.seed, log_volume]
+        if data.density is not None:
+            self.facts.append(float(data.density.log_prob(data.held_out).double().mean()))
         if self.evaluation.in_plane:
             self.evaluation.grid  # noqa: B018, made once, now rather than in the middle of a run
 
@@ -75,7 +79,7 @@ class Points(Section):
         """The held-out log-likelihoods of the yardsticks, where no density is known to measure against."""
         if self.data.density is not None:
             return {}
-        rows = self.yardsticks()
+        rows = self._yardsticks
         mixture = next(name for name in rows if name.startswith("mixture"))
         named = {"mixture": mixture, "kernel": "kde", "gaussian": "gaussian"}
         return {f"{key}_log_likelihood": rows[row][LIKELIHOOD.name] for key, row in named.items()}
@@ -103,8 +107,12 @@ class Points(Section):
     def _energy(self, model: Model) -> Energy:
         return model.energy_of_networks if self.data.density is None else model.energy
 
-    def yardsticks(self) -> dict[str, dict[str, float]]:
-        return self.evaluation.yardsticks() | self.of_base
+    def yardsticks(self) -> Rows:
+        return self._yardsticks | self.of_base
+
+    @cached_property
+    def _yardsticks(self) -> Rows:
+        return self._kept(self.facts, self.evaluation.yardsticks)
 
     # ---- pictures
 

@@ -1,7 +1,11 @@
 """The contract of a section: one thing that is measured and drawn of a run."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from matplotlib.figure import Figure
@@ -10,6 +14,9 @@ from torch import Tensor
 from energy_gan.data.base import DataModule
 from energy_gan.model import Model
 from energy_gan.reports.numbers import Number
+from energy_gan.system.files import write_text
+
+Rows = dict[str, dict[str, float]]
 
 
 class Settings(NamedTuple):
@@ -18,7 +25,7 @@ class Settings(NamedTuple):
     Args:
         n_samples: of the generator, for the numbers at the end.
         n_samples_during: the same, during training.
-        features: the folder of trained classifiers and of statistics of real sets.
+        features: the folder of trained classifiers, of statistics of real sets and of yardsticks.
         seed: of the samples.
         chain_steps: of the long chains of an energy that learned by chains.
     """
@@ -91,3 +98,19 @@ class Section(ABC):
     def verdict(self, numbers: Mapping[str, float]) -> str:
         """What the numbers say in one line, nothing if it is not for this section to say."""
         return ""
+
+    def _kept(self, facts: Sequence, make: Callable[[], Rows]) -> Rows:
+        """Yardsticks, once made, from the folder of features, for all runs.
+
+        Args:
+            facts: all that they depend on.
+        """
+        name = f"yardsticks_{hashlib.sha256(str(list(facts)).encode()).hexdigest()[:16]}.json"
+        path = Path(self.settings.features) / name
+        if path.is_file():
+            return json.loads(path.read_text())
+        rows = make()
+        with suppress(OSError):  # a folder that cannot be written costs time and nothing else
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(rows, indent=1))
+        return rows

@@ -10,11 +10,15 @@ from conftest import QUICK
 
 from energy_gan.metrics import assessment, inception, likelihood
 from energy_gan.metrics import levels as level_likelihoods
+from energy_gan.metrics.points import PointEvaluation
 from energy_gan.reports import chains, levels
 from energy_gan.reports.numbers import CURVES, NUMBERS, REFINED, number, refined
 from energy_gan.reports.panels import PANELS
+from energy_gan.reports.points import Points
+from energy_gan.reports.section import Settings
 from energy_gan.reports.summary import summary
 from energy_gan.reports.tables import WIDTH, table
+from energy_gan.run.build import build_data
 from energy_gan.run.compose import compose
 from energy_gan.run.run import Run
 from energy_gan.search.check import logged_names
@@ -136,6 +140,26 @@ def test_a_run_measured_in_short_has_the_numbers_of_its_way_and_says_so(tmp_path
     assert (report["verdict"], report["n_samples"], report["yardsticks"]) == (None, 1000, {})
     assert not (folder / "figures").exists()
     assert "none: measured in short, of 1,000 samples" in summary(folder)
+
+
+def section_of(folder, *given) -> Points:
+    section = Points(Settings(1_000, 1_000, str(folder), seed=0))
+    data = build_data(compose([*POINTS, "method=kim_bengio", *given])["data"])
+    data.prepare_data()
+    data.setup("fit")
+    section.prepare(data)
+    return section
+
+
+def test_yardsticks_of_points_are_made_once_for_each_set(tmp_path, monkeypatch):
+    made = section_of(tmp_path / "kept").yardsticks()
+    other = section_of(tmp_path / "kept", "data.seed=1").yardsticks()
+    assert made.keys() == other.keys()
+    assert made["kde"] != other["kde"]
+    (tmp_path / "file").touch()  # where no folder can be made
+    assert section_of(tmp_path / "file/kept").yardsticks() == made
+    monkeypatch.setattr(PointEvaluation, "yardsticks", lambda self: pytest.fail("made again"))
+    assert section_of(tmp_path / "kept").yardsticks() == made
 
 
 def test_a_table_of_everything_fits_a_terminal_however_the_laws_are_called():
