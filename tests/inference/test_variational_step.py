@@ -109,15 +109,15 @@ def test_step_sizes_from_which_chains_run_away_do_not_count():
 
 def test_training_chooses_the_step_and_evaluation_keeps_it():
     torch.manual_seed(0)
-    node = compose(["data=eight_gaussians", "method=sri", "method.step_choice.points=2"])["method"]
+    node = compose(["data=digits", "method=sri", "method.step_choice.points=2"])["method"]
     method = build(node, "method").train()
     before = float(method.inference.step_size)
-    method.training_step(Batch(torch.randn(64, 2)), 0)
+    method.training_step(Batch(torch.rand(64, 1, 8, 8)), 0)
     found = float(method.inference.step_size)
     assert found != before
     assert 0.9 * method.step_choice.low < found < 1.1 * method.step_choice.high
     assert method.reported["train/step_bound"] > 0
-    method.eval().inference(method.generator, torch.randn(8, 2))
+    method.eval().inference(method.generator, torch.rand(8, 1, 8, 8))
     assert float(method.inference.step_size) == found
 
 
@@ -134,7 +134,7 @@ def test_training_chooses_the_step_and_evaluation_keeps_it():
 )
 def test_settings_that_make_no_sense_are_refused(overrides, message):
     with pytest.raises(InputError, match=message):
-        build(compose(["data=eight_gaussians", "method=sri", *overrides])["method"], "method")
+        build(compose(["data=digits", "method=sri", *overrides])["method"], "method")
 
 
 def test_runs_without_noise_end_in_the_law_that_the_bound_is_of():
