@@ -58,7 +58,7 @@ def features_of(network: FeatureNetwork, images: Tensor, batch_size: int = 500) 
 
 
 def checksum(points: Shaped[Tensor, "_ *S"], labels: Labels | None = None) -> str:
-    """Of a set's shape, labels and bytes, the latter of evenly spread points where they are over 2²⁸ numbers."""
+    """Of a set's shape, labels and bytes, the latter of evenly spread points of over 2²⁸ numbers."""
     digest = hashlib.sha256(str((tuple(points.shape), labels is not None)).encode())
     if labels is not None:
         digest.update(labels.contiguous().numpy().tobytes())

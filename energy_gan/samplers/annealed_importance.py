@@ -1,6 +1,6 @@
 """Annealed importance sampling: log Z of any energy, from a base whose normaliser is known.
 
-    E_β(x) = (1 − β) E_0(x) + β E(x),   β = (t / T)^power,   t = 0 … T,   E_0 = −log p_0(x)
+    E_β(x) = E_0(x) + β f(x),   f = E − E_0,   β = (t / T)^power,   t = 0 … T,   E_0 = −log p_0(x)
 
 A chain that moves at each β and collects log w = Σ_t E_{t−1}(x_t) − E_t(x_t) has E[w] = Z. Forward from the
 base, log mean w is below log Z on average; in reverse, from samples of the energy, −log mean w is above it.
@@ -96,15 +96,15 @@ def anneal(
     order = betas[::-1] if reverse else betas
     path = _Path(base, energy, rng)
     kept = path.at(start if reverse else base.sample(len(start), rng))
-    log_weights, acceptance = torch.zeros_like(kept.energy.energy), 0.0
+    log_weights, acceptance = torch.zeros_like(kept.base.energy), 0.0
     for before, after in tqdm(
         pairwise(order), "annealing", n_temperatures, leave=False, delay=5, disable=None
     ):
-        log_weights += (before - after) * kept.tilt
+        log_weights += (before - after) * kept.over.energy
         kept, rate = path.move(kept, after)
         acceptance += rate / n_temperatures
     log_mean = float(log_weights.logsumexp(0)) - math.log(len(log_weights))
-    return Annealed(-log_mean if reverse else log_mean, log_weights, kept.energy.x, acceptance)
+    return Annealed(-log_mean if reverse else log_mean, log_weights, kept.base.x, acceptance)
 
 
 def settled(
@@ -115,7 +115,7 @@ def settled(
     kept = path.at(x)
     for _ in range(n_steps):
         kept, _ = path.move(kept, 1.0)
-    return kept.energy.x
+    return kept.base.x
 
 
 class _Path:
@@ -125,9 +125,16 @@ class _Path:
         self.base, self.energy, self.rng = base, energy, rng
         self.by_base = base.proposal is not None
         self.step_size, self.target = (0.3, 0.4) if self.by_base else (0.05, 0.7)
+        # of an energy that tilts this very base f is known: the base, the dearer part, is asked once
+        self.over = energy.over_base if getattr(energy, "base", None) is base else None
 
     def at(self, x: Points) -> "_Both":
-        return _Both(*((_valued if self.by_base else init)(end, x) for end in (self.base, self.energy)))
+        found = _valued if self.by_base else init
+        base = found(self.base, x)
+        if self.over is not None:
+            return _Both(base, found(self.over, x))
+        state = found(self.energy, x)
+        return _Both(base, State(base.x, state.energy - base.energy, state.gradient - base.gradient))
 
     def move(self, kept: "_Both", beta: float) -> tuple["_Both", float]:
         """One at β; the chains' acceptance."""
@@ -141,7 +148,7 @@ class _Path:
 
     def _proposed(self, kept: "_Both", here: State, beta: float) -> tuple["_Both", Energies]:
         new = self.at(self.base.proposal(here.x, self.step_size, self.rng))
-        return new, beta * (kept.tilt - new.tilt)
+        return new, beta * (kept.over.energy - new.over.energy)
 
     def _langevin(self, kept: "_Both", here: State, beta: float) -> tuple["_Both", Energies]:
         there = _Mixture(self, beta)
@@ -150,7 +157,7 @@ class _Path:
 
 
 class _Mixture:
-    """(1 − β) E₀ + β E, which remembers both ends at the points that it was asked about last."""
+    """E₀ + β f, which remembers both at the points that it was asked about last."""
 
     def __init__(self, path: _Path, beta: float):
         self.path, self.beta = path, beta
@@ -168,20 +175,15 @@ def _valued(energy: Energy, x: Points) -> State:
 
 
 class _Both(NamedTuple):
-    """What is known of points under both ends of a path: under each mixture of them nothing is then new."""
+    """What is known of points: under E₀ + β f nothing is then new, whatever β."""
 
     base: State
-    energy: State
-
-    @property
-    def tilt(self) -> Energies:
-        """E − E_0."""
-        return self.energy.energy - self.base.energy
+    over: State  # of f
 
     def mixed(self, beta: float) -> State:
-        """Under (1 − β) E₀ + β E."""
-        ends = zip(self.base[1:], self.energy[1:], strict=True)
-        return State(self.base.x, *((1 - beta) * first + beta * last for first, last in ends))
+        """Under E₀ + β f."""
+        ends = zip(self.base[1:], self.over[1:], strict=True)
+        return State(self.base.x, *(first + beta * last for first, last in ends))
 
     def replaced(self, by: "_Both", where: Bool[Tensor, "N"]) -> "_Both":
         return type(self)(

@@ -166,8 +166,8 @@ WORDS = {
     ),
     "sri": (
         "Decoders of one to five layers of latents, learned with latents from a short run at a step size "
-        "that minimises a variational bound, chosen again as training goes on. No encoder for any depth; "
-        "slower than `vae` at equal error.",
+        "that minimises a variational bound, chosen again as training goes on. No encoder for any depth, and "
+        "slower than `vae`; for points take `lebm`.",
         "[Nijkamp et al., 2019](https://arxiv.org/abs/1912.01909)",
     ),
     "stacked": (

@@ -25,6 +25,7 @@ from energy_gan.optim.learns import Learns
 from energy_gan.reports.chains import Drift
 from energy_gan.reports.images import ImageEnergies
 from energy_gan.reports.section import Settings
+from energy_gan.samplers.annealed_importance import anneal
 from energy_gan.samplers.chains import Chains, tune
 from energy_gan.samplers.mala import MALA
 
@@ -47,6 +48,18 @@ def tilted(dim=2, tilt=0.0):
         energy.experts.bias.zero_()
         energy.linear.fill_(tilt)
     return energy.requires_grad_(False)
+
+
+def test_annealing_asks_the_base_of_an_energy_once_a_move_and_says_the_same():
+    """Of an energy that does not say what it tilts, the base is asked beside the whole."""
+    energy, asked = tilted(2, 0.7), []
+    energy.base.register_forward_hook(lambda *_: asked.append(1))
+    told, plain = (
+        anneal(law, torch.zeros(64, 2), 40, base=energy.base, rng=rng()) for law in (energy, energy.forward)
+    )
+    assert len(asked) == 41 + 2 * 41
+    torch.testing.assert_close(told.log_weights, plain.log_weights, rtol=1e-4, atol=1e-4)
+    assert told.log_normalizer == pytest.approx(0.49, abs=0.1)
 
 
 def test_a_base_is_normalised_before_and_after_it_is_fitted():
