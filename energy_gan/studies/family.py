@@ -161,7 +161,11 @@ class Family(Study):
             trials[trial] = shown(report, MEASURES) | {"sheet": trials.get(trial, {}).get("sheet")}
         for data in dict.fromkeys(trial.data for trial in found):
             sets |= {data: self._which[data]} if data in self._which else {}
-            rivals[data] = rivals_of([r for trial, r in found.items() if trial.data == data], YARDSTICKS)
+            seeds = [trial.seed for trial in trials if trial.data == data]
+            of_first = [r for trial, r in found.items() if (trial.data, trial.seed) == (data, min(seeds))]
+            if not of_first:
+                continue  # those of the first seed stay
+            rivals[data] = rivals_of(of_first, YARDSTICKS)
             rivals[data] |= detectors_of(self._data(data)) if data == OUTLIERS else {}
         return Record(note, sets, trials, rivals)
 

@@ -165,9 +165,16 @@ def draw_samples(
 ) -> None:
     """The samples of the first seed of each method that has a file of them; their rows know the sheet.
 
-    A sheet with other methods on it, whose samples are gone, stays, and a further one is made.
+    A sheet with other methods on it, whose samples are gone, stays, and a further one is made; so does one
+    with an earlier seed's.
     """
-    there = {trial: file for trial, file in files.items() if file.is_file()}
+    on_sheets = [trial for trial, row in rows.items() if row["sheet"]]
+    begun = {t.method: min(o.seed for o in on_sheets if o.method == t.method) for t in on_sheets}
+    there = {
+        trial: file
+        for trial, file in files.items()
+        if file.is_file() and trial.seed <= begun.get(trial.method, trial.seed)
+    }
     first = {trial.method: there[trial] for trial in sorted(there, reverse=True)}
     if not first:
         return

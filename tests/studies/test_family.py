@@ -121,6 +121,20 @@ def test_the_page_grows_by_a_record_when_the_trials_of_before_are_gone(open_door
     assert page.count("| `kim_bengio` | 0.100 ") == 0
 
 
+def test_a_further_seed_leaves_the_samples_and_the_yardsticks_of_the_first(open_door, runs):
+    given = ["family", "--jobs", 1, "--methods", "aligned", "--data", "four_spin", "--out", "page.md"]
+    assert open_door("study", *given, "--seeds", 0, "--folder", "one")[0] == 0
+    figures = set(Path("figures").iterdir())
+    assert open_door("study", *given, "--seeds", 1, "--folder", "two")[0] == 0
+    file = Path("two/aligned/four_spin/seed_1/metrics.json")
+    file.write_text(file.read_text().replace("0.05", "0.06"))
+    assert open_door("study", *given, "--seeds", 1, "--folder", "two")[0] == 0
+    page = Path("page.md").read_text()
+    assert "| `aligned` | 0.600 (1.100) |" in page
+    assert "| kernel estimate | 0.050 |" in page
+    assert set(Path("figures").iterdir()) == figures
+
+
 def test_one_page_has_one_table(open_door, runs):
     Path("other.csv").write_text("a,b\n1,2\n")
     record = Record("", {"table": "`own.csv`"}, {Trial("vae", "table", 0): {}}, {})
