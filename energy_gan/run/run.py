@@ -29,7 +29,7 @@ from energy_gan.run.compose import compose
 from energy_gan.run.contents import check_fits
 from energy_gan.run.distributed import lost
 from energy_gan.run.plain import Config
-from energy_gan.run.take_up import finished
+from energy_gan.run.take_up import finished, reported
 from energy_gan.system.commands import command
 from energy_gan.system.files import held, write_text
 
@@ -161,7 +161,8 @@ class Run:
     def resume(self, found: tuple[Path, Config] | None = None) -> int:
         """Go on from the last checkpoint; the step it was taken at. The folder keeps the config as it is now.
 
-        Of a run that was cut after its last step only the report of its end is made.
+        Of a run that was cut after its last step, of its steps or of its `trainer.max_time`, only the report
+        of its end is made.
 
         Args:
             found: the checkpoint and its contents, if they have been looked for already.
@@ -183,7 +184,12 @@ class Run:
         if step < last:
             self._tell_loggers(step)
             self._train(ckpt_path=path, weights_only=True)
-        elif self.trainer.is_global_zero:
+            if self.method.step > step:
+                return step
+            if self.trainer.is_global_zero:  # Lightning has not begun, and has called no report
+                spent = self.config["trainer"].get("max_time")
+                print(f"its trainer.max_time={spent} is used up: to go on, give more")
+        if self.trainer.is_global_zero and not reported(self.config, step):
             report = self.callbacks["report"]
             self.method.load_state_dict(checkpoint["state_dict"])
             with self._alone():

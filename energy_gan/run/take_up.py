@@ -1,6 +1,7 @@
 """Which folder a run lives in, and whether what lies there is the same run, to go on with."""
 
 import inspect
+import json
 import os
 import secrets
 import time
@@ -102,9 +103,14 @@ def taken_up(config: Config) -> Config | None:
 
 def finished(config: Config, step: int) -> bool:
     """Whether a run at that step has nothing left to do: the report of its end is there, if it makes one."""
-    report = (config["callbacks"] or {}).get("report")
-    there = report is None or (Path(config["run_dir"]) / "metrics.json").is_file()
-    return there and step >= config["trainer"]["max_steps"]
+    return step >= config["trainer"]["max_steps"] and reported(config, step)
+
+
+def reported(config: Config, step: int) -> bool:
+    """Whether the report of a run's end at that step is there, if it makes one."""
+    file = Path(config["run_dir"]) / "metrics.json"
+    makes_one = (config["callbacks"] or {}).get("report") is not None
+    return not makes_one or (file.is_file() and json.loads(file.read_text())["step"] == step)
 
 
 def going_on(run: Path, trust: Sequence[str] = ()) -> list[str] | None:

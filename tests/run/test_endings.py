@@ -141,6 +141,23 @@ def test_an_end_in_the_last_report_costs_that_report_alone(number, finished_run,
     assert open_door(*again)[0] == (2 if number == signal.SIGKILL else 0), "nothing is left to do"
 
 
+def test_a_report_that_was_cut_is_made_too_where_time_was_up(open_door):
+    given = [*FIRST, "trainer.max_steps=1000000", "+trainer.max_time='00:00:00:01'", "run_dir=run"]
+    ended = ended_in_its_report(signal.SIGKILL, [*given, "logger.wandb=null", "logger.tensorboard=null"])
+    assert ended.status == -signal.SIGKILL, ended.output
+    (kept,) = sorted(Path("run/checkpoints").glob("step_*.ckpt"))[-1:]
+    status, output, errors = open_door("resume", "run")
+    assert (status, errors) == (0, "")
+    assert "its trainer.max_time=00:00:00:01 is used up: to go on, give more\n" in output
+    report = Path("run/metrics.json")
+    assert f"step_{json.loads(report.read_text())['step']:09}.ckpt" == kept.name
+    report.write_text(report.read_text().replace('"verdict": "', '"verdict": "once: '))
+    assert open_door("resume", "run")[0] == 0
+    assert '"verdict": "once: ' in report.read_text(), "what is there is not made again"
+    status, output, errors = open_door("resume", "run", "trainer.max_time=null", "trainer.max_steps=1")
+    assert status == 2, "it is past that"
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
 def test_files_have_the_rights_that_the_umask_leaves(umask, mode):
     before = os.umask(umask)
