@@ -74,7 +74,7 @@ def standing(numbers: Mapping[str, float]) -> str:
     if not abs(numbers["drift"]) <= 1 or numbers.get("likelihood_gain", 0.0) < WORSE:
         return "no: a critic"
     if fails := numbers.get("failed_tests", 0.0):
-        return f"no: long chains fail {fails:.0f} tests"
+        return f"no: long chains fail {fails:.0f} test{'s' if fails > 1 else ''}"
     for below, above in BRACKETS:
         if below in numbers and not abs(gap := numbers[above] - numbers[below]) <= BRACKET:
             return f"no: log Z within {abs(gap):.0f} nats"

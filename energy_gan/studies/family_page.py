@@ -1,5 +1,6 @@
 """docs/family.md: a table of each set with its figures, and a paragraph for each method."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -84,7 +85,7 @@ def page(record: Record, head: str, titles: Mapping[str, str], stem: str) -> str
             continue
         parts += [f"## {title}", _section(data, some, record.rivals.get(data, {}))]
         parts += [f"No log Z: {reasons}" for reasons in [_reasons(some)] if reasons]
-        sheets = dict.fromkeys(row["sheet"] for row in some.values() if row["sheet"])
+        sheets = sorted({row["sheet"] for row in some.values() if row["sheet"]}, key=lambda s: (len(s), s))
         figures = [time_figure(stem, data)] if _points(data, some) else []
         parts += [f'<img src="figures/{name}" width="860">' for name in (*figures, *sheets)]
     parts.append("## What they are")
@@ -109,7 +110,7 @@ def _section(data: str, rows: Mapping[Trial, Row], rivals: Rivals) -> str:
                 f"`{name}`",
                 *(cell([m.get(c.name) for m in metrics], c.best, c.digits) for c in columns),
                 _nats(metrics),
-                ", ".join(dict.fromkeys(row["density"] for row in some if row["density"])) or "–",
+                _densities(some),
                 f"{len(some)}",
                 f"{max(row['step'] for row in some)}",
                 f"{mean(row['seconds'] for row in some):.0f}",
@@ -130,6 +131,14 @@ def _section(data: str, rows: Mapping[Trial, Row], rivals: Rivals) -> str:
 def _by_method(rows: Mapping[Trial, Row]) -> dict[str, list[Row]]:
     methods = sorted({trial.method for trial in rows})
     return {name: [row for trial, row in rows.items() if trial.method == name] for name in methods}
+
+
+def _densities(rows: Sequence[Row]) -> str:
+    """What holds of all seeds, or of how many each."""
+    found = Counter(row["density"] for row in rows if row["density"])
+    if len(found) < 2:
+        return "".join(found) or "–"
+    return "; ".join(f"{n} of {len(rows)} {said}" for said, n in found.items())
 
 
 def _nats(metrics: Sequence[Mapping[str, float]]) -> str:

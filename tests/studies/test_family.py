@@ -127,10 +127,13 @@ def test_a_further_seed_leaves_the_samples_and_the_yardsticks_of_the_first(open_
     figures = set(Path("figures").iterdir())
     assert open_door("study", *given, "--seeds", 1, "--folder", "two")[0] == 0
     file = Path("two/aligned/four_spin/seed_1/metrics.json")
-    file.write_text(file.read_text().replace("0.05", "0.06"))
+    report = json.loads(file.read_text().replace("0.05", "0.06"))
+    report["metrics"]["failed_tests"] = 1.0
+    file.write_text(json.dumps(report))
     assert open_door("study", *given, "--seeds", 1, "--folder", "two")[0] == 0
     page = Path("page.md").read_text()
     assert "| `aligned` | 0.600 (1.100) |" in page
+    assert "| 1 of 2 yes; 1 of 2 no: long chains fail 1 test |" in page
     assert "| kernel estimate | 0.050 |" in page
     assert set(Path("figures").iterdir()) == figures
 
